@@ -1,0 +1,1 @@
+"""The Engine protocol, its back ends, and the bundle that carries them."""

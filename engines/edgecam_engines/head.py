@@ -1,0 +1,99 @@
+"""The class head: a small file of numbers beside the engine, so new classes need no rebuild.
+
+logits = W mean(F) + b, and the map of class k is W[k] F: exactly the class activation map of
+Zhou et al., arXiv:1512.04150, with mean(map) + b == logits and no backward pass.
+"""
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edgecam_engines.engine import Features
+from edgecam_engines.errors import BundleDamaged
+from edgecam_engines.files import write_atomically
+
+FloatArray = NDArray[np.float32]
+
+
+class Ranked(NamedTuple):
+    """One class of an answer."""
+
+    index: int
+    label: str
+    confidence: float  # calibrated softmax probability
+
+
+@dataclass(frozen=True)
+class Head:
+    """A linear classifier over pooled features, and what it takes to read its answers."""
+
+    weight: FloatArray  # (classes, d)
+    bias: FloatArray  # (classes,)
+    classes: tuple[str, ...]
+    temperature: float = 1.0  # logits are divided by it before the softmax
+
+    def __post_init__(self) -> None:
+        k = len(self.classes)
+        if self.weight.ndim != 2 or self.weight.shape[0] != k or self.bias.shape != (k,) or k < 2:
+            raise ValueError(
+                f"A head needs two classes or more and one row and bias for each: {k} names, "
+                f"weight {self.weight.shape}, bias {self.bias.shape}."
+            )
+        if not self.temperature > 0:
+            raise ValueError(f"The temperature must be above 0, not {self.temperature}.")
+
+    def logits(self, features: Features) -> FloatArray:
+        """(n, d, gh, gw) -> (n, classes)."""
+        pooled = features.mean(axis=(2, 3), dtype=np.float32)
+        return pooled @ self.weight.T + self.bias
+
+    def probabilities(self, logits: FloatArray) -> FloatArray:
+        """Softmax of logits / temperature, (n, classes) -> (n, classes)."""
+        scaled = logits / np.float32(self.temperature)
+        exp = np.exp(scaled - scaled.max(axis=1, keepdims=True))
+        return exp / exp.sum(axis=1, keepdims=True)
+
+    def cam(self, features: Features, indices: Sequence[int] | NDArray[np.int64]) -> FloatArray:
+        """One map per picture, of the class asked for it: (n, d, gh, gw), n indices -> (n, gh, gw)."""
+        n, d, gh, gw = features.shape
+        rows = self.weight[np.asarray(indices)]  # (n, d)
+        return np.matmul(rows[:, None, :], features.reshape(n, d, gh * gw)).reshape(n, gh, gw)
+
+    def ranked(self, probabilities: FloatArray, top: int) -> list[Ranked]:
+        """The best classes of one picture, (classes,) -> at most `top`, best first."""
+        best = np.argsort(-probabilities, kind="stable")[:top]
+        return [Ranked(int(k), self.classes[k], float(probabilities[k])) for k in best]
+
+
+def save_head(head: Head, path: Path) -> None:
+    """Write a head as safetensors with its names in the header, beside and then renamed."""
+    from safetensors.numpy import save
+
+    about = {"classes": json.dumps(head.classes), "temperature": repr(head.temperature)}
+    tensors = {"weight": np.ascontiguousarray(head.weight), "bias": np.ascontiguousarray(head.bias)}
+    write_atomically(path, save(tensors, metadata=about))
+
+
+def load_head(path: Path) -> Head:
+    """Read what save_head wrote. Raises BundleDamaged when it is anything else."""
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        with safe_open(path, framework="numpy") as file:
+            about = file.metadata() or {}
+            return Head(
+                weight=np.asarray(file.get_tensor("weight"), dtype=np.float32),
+                bias=np.asarray(file.get_tensor("bias"), dtype=np.float32),
+                classes=tuple(str(name) for name in json.loads(about["classes"])),
+                temperature=float(about["temperature"]),
+            )
+    except (SafetensorError, KeyError, ValueError, TypeError, OSError) as error:
+        raise BundleDamaged(
+            f"{path} is not a class head that edgecam wrote ({error}).\n"
+            f"Copy the bundle again, or build it again with `edgecam build-engine`."
+        ) from error

@@ -1,0 +1,63 @@
+"""Reading photos from disk, with every way in which a file can be bad named."""
+
+from pathlib import Path
+from typing import Final
+
+import cv2
+import numpy as np
+
+from edgecam_engines.engine import Frame
+from edgecam_engines.errors import DataError
+
+SUFFIXES: Final = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff"})
+MAX_PIXELS: Final = 120_000_000  # above any camera's photo; a decompression bomb has more
+MAX_SIDE: Final = 1280  # what a camera delivers; larger photos are reduced to it, by area
+
+
+class BadPhoto(DataError):
+    """One file that cannot be used; `reason` is short enough for a table."""
+
+    def __init__(self, path: Path, reason: str) -> None:
+        super().__init__(f"{path} cannot be used: {reason}.\nReplace the file or take it out of the folder.")
+        self.path = path
+        self.reason = reason
+
+
+def is_photo(path: Path) -> bool:
+    """Whether the name looks like a photo's."""
+    return path.suffix.lower() in SUFFIXES and not path.name.startswith(".")
+
+
+def read_photo(path: Path) -> Frame:
+    """Decode a photo upright, as BGR uint8 (H, W, 3), its longer side at most MAX_SIDE pixels.
+
+    Raises BadPhoto: empty, truncated, not an image, or more than MAX_PIXELS in its header (checked
+    before anything is decoded).
+    """
+    from PIL import Image, ImageOps, UnidentifiedImageError
+
+    try:
+        if path.stat().st_size == 0:
+            raise BadPhoto(path, "the file has 0 bytes")
+        with Image.open(path) as image:
+            width, height = image.size
+            if width * height > MAX_PIXELS:
+                raise BadPhoto(path, f"{width} x {height} pixels is absurdly large (a decompression bomb?)")
+            image.draft("RGB", (MAX_SIDE, MAX_SIDE))  # lets libjpeg decode a large photo at a fraction
+            upright = ImageOps.exif_transpose(image)
+            rgb = np.asarray(upright.convert("RGB"))
+    except UnidentifiedImageError as error:
+        raise BadPhoto(path, "it is not an image, or damaged at its start") from error
+    except Image.DecompressionBombError as error:
+        raise BadPhoto(path, "absurdly large (a decompression bomb?)") from error
+    except (OSError, SyntaxError, ValueError, EOFError) as error:
+        raise BadPhoto(path, str(error) or type(error).__name__) from error
+    return _reduced(np.ascontiguousarray(rgb[:, :, ::-1]))
+
+
+def _reduced(frame: Frame) -> Frame:
+    longer = max(frame.shape[:2])
+    if longer <= MAX_SIDE:
+        return frame
+    h, w = (max(1, round(side * MAX_SIDE / longer)) for side in frame.shape[:2])
+    return cv2.resize(frame, (w, h), interpolation=cv2.INTER_AREA)  # type: ignore[return-value]
