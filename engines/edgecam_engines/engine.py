@@ -31,5 +31,5 @@ def check_frames(frames: Frames, input_hw: tuple[int, int]) -> None:
         h, w = input_hw
         raise ValueError(
             f"This engine takes uint8 frames of shape (n, {h}, {w}, 3), BGR; "
-            f"it was given {frames.dtype} {frames.shape}. Fit a camera frame with edgecam_engines.geometry.fit."
+            f"it was given {frames.dtype} {frames.shape}. Fit a camera frame with geometry.fit first."
         )

@@ -23,7 +23,7 @@ FloatArray = NDArray[np.float32]
 class Ranked(NamedTuple):
     """One class of an answer."""
 
-    index: int
+    class_index: int
     label: str
     confidence: float  # calibrated softmax probability
 
@@ -50,19 +50,20 @@ class Head:
     def logits(self, features: Features) -> FloatArray:
         """(n, d, gh, gw) -> (n, classes)."""
         pooled = features.mean(axis=(2, 3), dtype=np.float32)
-        return pooled @ self.weight.T + self.bias
+        return np.asarray(pooled @ self.weight.T + self.bias, dtype=np.float32)
 
     def probabilities(self, logits: FloatArray) -> FloatArray:
         """Softmax of logits / temperature, (n, classes) -> (n, classes)."""
         scaled = logits / np.float32(self.temperature)
         exp = np.exp(scaled - scaled.max(axis=1, keepdims=True))
-        return exp / exp.sum(axis=1, keepdims=True)
+        return np.asarray(exp / exp.sum(axis=1, keepdims=True), dtype=np.float32)
 
     def cam(self, features: Features, indices: Sequence[int] | NDArray[np.int64]) -> FloatArray:
         """One map per picture, of the class asked for it: (n, d, gh, gw), n indices -> (n, gh, gw)."""
         n, d, gh, gw = features.shape
         rows = self.weight[np.asarray(indices)]  # (n, d)
-        return np.matmul(rows[:, None, :], features.reshape(n, d, gh * gw)).reshape(n, gh, gw)
+        maps = np.matmul(rows[:, None, :], features.reshape(n, d, gh * gw))
+        return np.asarray(maps.reshape(n, gh, gw), dtype=np.float32)
 
     def ranked(self, probabilities: FloatArray, top: int) -> list[Ranked]:
         """The best classes of one picture, (classes,) -> at most `top`, best first."""

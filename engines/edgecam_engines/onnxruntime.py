@@ -37,7 +37,8 @@ class OnnxRuntimeEngine:
             session = ort.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
         except Exception as error:  # ONNX Runtime has no common base class for its errors
             raise EngineError(
-                f"ONNX Runtime cannot open {path.name}: {error}\nBuild the bundle again with `edgecam build-engine`."
+                f"ONNX Runtime cannot open {path.name}: {error}\n"
+                f"Build the bundle again with `edgecam build-engine`."
             ) from error
         self._session: Any = session
         self.name = name

@@ -1,5 +1,6 @@
 """Reading photos from disk, with every way in which a file can be bad named."""
 
+import warnings
 from pathlib import Path
 from typing import Final
 
@@ -10,7 +11,7 @@ from edgecam_engines.engine import Frame
 from edgecam_engines.errors import DataError
 
 SUFFIXES: Final = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff"})
-MAX_PIXELS: Final = 120_000_000  # above any camera's photo; a decompression bomb has more
+MAX_PIXELS: Final = 89_000_000  # above any camera's photo; a decompression bomb has more
 MAX_SIDE: Final = 1280  # what a camera delivers; larger photos are reduced to it, by area
 
 
@@ -39,7 +40,10 @@ def read_photo(path: Path) -> Frame:
     try:
         if path.stat().st_size == 0:
             raise BadPhoto(path, "the file has 0 bytes")
-        with Image.open(path) as image:
+        with warnings.catch_warnings():
+            warnings.simplefilter("error", Image.DecompressionBombWarning)
+            opened = Image.open(path)
+        with opened as image:
             width, height = image.size
             if width * height > MAX_PIXELS:
                 raise BadPhoto(path, f"{width} x {height} pixels is absurdly large (a decompression bomb?)")
@@ -48,7 +52,7 @@ def read_photo(path: Path) -> Frame:
             rgb = np.asarray(upright.convert("RGB"))
     except UnidentifiedImageError as error:
         raise BadPhoto(path, "it is not an image, or damaged at its start") from error
-    except Image.DecompressionBombError as error:
+    except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
         raise BadPhoto(path, "absurdly large (a decompression bomb?)") from error
     except (OSError, SyntaxError, ValueError, EOFError) as error:
         raise BadPhoto(path, str(error) or type(error).__name__) from error
