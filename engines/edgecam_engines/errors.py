@@ -1,18 +1,18 @@
 """Every error that edgecam explains to a person, in one tree.
 
-    EdgecamError                 a known problem: what is, why, what to type next (exit 1)
-    |-- DataError                photos or folders that cannot be used
-    |-- TrainingError            a run that cannot start, go on or be read
-    |-- BundleError              a bundle that cannot be used
-    |   |-- BundleDamaged        a file is missing, changed or not what the manifest says
-    |   `-- BundleTooNew         written by a later edgecam
-    |-- EngineError              a model that cannot be opened, built or run
-    |   |-- BackendUnavailable   the library or the device is not here
-    |   |-- StalePlan            a TensorRT plan of another GPU, version or model
-    |   `-- BuildFailed          the builder or its parser refused the model
-    |-- GateRefused              a precision was asked for and does not pass its measurement
-    |-- SourceError              a camera, stream, file or folder that gives no frames
-    `-- OutputError              a result that cannot be written (full disk, no permission)
+EdgecamError                 a known problem: what is, why, what to type next (exit 1)
+|-- DataError                photos or folders that cannot be used
+|-- TrainingError            a run that cannot start, go on or be read
+|-- BundleError              a bundle that cannot be used
+|   |-- BundleDamaged        a file is missing, changed or not what the manifest says
+|   `-- BundleTooNew         written by a later edgecam
+|-- EngineError              a model that cannot be opened, built or run
+|   |-- BackendUnavailable   the library or the device is not here
+|   |-- StalePlan            a TensorRT plan of another GPU, version or model
+|   `-- BuildFailed          the builder or its parser refused the model
+|-- GateRefused              a precision was asked for and does not pass its measurement
+|-- SourceError              a camera, stream, file or folder that gives no frames
+`-- OutputError              a result that cannot be written (full disk, no permission)
 """
 
 
