@@ -1,0 +1,248 @@
+"""The loop: newest frame -> engine -> head -> overlay -> sinks, in three threads with one-slot hand-overs.
+
+    read (thread)  -> one slot ->  infer (thread)  -> one slot ->  draw and sinks (main thread)
+
+The main thread draws because windows belong to it, and signals reach it.
+"""
+
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import Final, NamedTuple
+
+import cv2
+
+from edgecam import overlay
+from edgecam.recognise import recognise
+from edgecam.result import Result
+from edgecam.signals import Stop, stop_on_signal
+from edgecam.sinks.sink import Finished, Sink
+from edgecam.sources import open_source
+from edgecam.sources.newest import Ended, Slot
+from edgecam.sources.paced import Paced
+from edgecam.sources.reader import Reader, ThreadReader
+from edgecam.sources.source import Source
+from edgecam_engines.bundle import open_bundle
+from edgecam_engines.console import log
+from edgecam_engines.engine import Engine, Frame
+from edgecam_engines.errors import OutputError
+from edgecam_engines.head import Head
+
+LOOK_S: Final = 0.05  # how often a waiting thread looks whether it should stop
+RATE_OVER: Final = 30  # results that the frame rate is measured over
+JOIN_S: Final = 10.0  # longest that the engine may take over its last frame
+
+
+class Seen(NamedTuple):
+    """What the engine's thread hands to the drawing one."""
+
+    frame: Frame
+    result: Result
+
+
+class Summary(NamedTuple):
+    """What a run came to."""
+
+    frames: int  # results
+    skipped: int  # frames that the source gave and nobody looked at
+    seconds: float  # from the first result to the last
+    lost: int  # how often the camera went away
+    recorded: Path | None
+
+    @property
+    def fps(self) -> float:
+        """Results per second; 0 for fewer than two."""
+        return (self.frames - 1) / self.seconds if self.frames > 1 and self.seconds > 0 else 0.0
+
+
+def say(words: str) -> None:
+    """A line for people, on stderr, as it is: paths may hold what looks like markup."""
+    log.print(words, markup=False)
+
+
+def run(
+    bundle: Path,
+    camera: str,
+    *,
+    backend: str | None = None,
+    head: str | None = None,
+    record: Path | None = None,
+    json_lines: bool = False,
+    max_frames: int | None = None,
+    threshold: float = 0.5,
+    window: bool | None = None,
+    realtime: bool = False,
+    draw: bool | None = None,
+    threads: int = 1,
+) -> Summary:
+    """Recognise what a camera, stream, file or folder shows until it ends or somebody stops it.
+
+    `window` None means: where there is a display. `realtime` plays a file at its own speed and skips like a
+    camera; without it every frame of a file or folder is answered. `draw` None means: when a sink shows it.
+    Raises BundleError, EngineError, SourceError, OutputError, and KeyboardInterrupt after SIGINT or
+    SIGTERM: in every case the files are closed first, and complete.
+    """
+    opened = open_bundle(bundle)
+    chosen = opened.head(head)
+    with ExitStack() as cleanup:
+        cleanup.enter_context(_one_opencv_thread())
+        stop = cleanup.enter_context(stop_on_signal())
+        reopen = _opener(camera, realtime)
+        source = reopen()
+        sinks = _open_sinks(cleanup, source, record=record, json_lines=json_lines, window=window)
+        reader = ThreadReader(source, reopen, say)
+        cleanup.callback(reader.stop)
+        seen = _recognising(
+            cleanup, reader, lambda: opened.engine(backend, threads=threads), chosen, threshold
+        )
+        drawn = any(sink.pictures for sink in sinks) if draw is None else draw
+        frames, skipped, seconds = _show(seen, sinks, stop, max_frames, drawn)
+    summary = Summary(frames, skipped, seconds, reader.lost, record if record and frames else None)
+    say(_in_words(summary))
+    if stop.asked:
+        raise KeyboardInterrupt
+    return summary
+
+
+def _opener(camera: str, realtime: bool) -> Callable[[], Source]:
+    def reopen() -> Source:
+        source = open_source(camera, say)
+        return Paced(source) if realtime and not source.live else source
+
+    return reopen
+
+
+def _open_sinks(
+    cleanup: ExitStack, source: Source, *, record: Path | None, json_lines: bool, window: bool | None
+) -> list[Sink]:
+    """Every output that was asked for, closed by `cleanup`. The source is closed if one cannot be opened."""
+    sinks: list[Sink] = []
+    try:
+        if record is not None:
+            from edgecam.sinks.recording import Recording
+
+            sinks.append(Recording(record, fps=source.fps, live=source.live))
+        if json_lines:
+            from edgecam.sinks.jsonlines import JsonLines
+
+            sinks.append(JsonLines())
+        if _wants_window(window):
+            from edgecam.sinks.window import Window
+
+            sinks.append(Window(say))
+        if not json_lines:
+            from edgecam.sinks.notes import Notes
+
+            sinks.append(Notes(say))
+    except BaseException:
+        source.close()
+        raise
+    finally:
+        for sink in sinks:
+            cleanup.callback(sink.close)
+    return sinks
+
+
+def _wants_window(window: bool | None) -> bool:
+    from edgecam.sinks.window import display_named, has_gui
+
+    usable = display_named() and has_gui()
+    if window and not usable:
+        why = "this OpenCV was built without them" if display_named() else "this session has no display"
+        raise OutputError(
+            f"There can be no window: {why}.\n"
+            f"Leave --window out, and use --record FILE.mp4 or --json instead."
+        )
+    return usable if window is None else window
+
+
+def _recognising(
+    cleanup: ExitStack, reader: Reader, open_engine: Callable[[], Engine], head: Head, threshold: float
+) -> Slot[Seen]:
+    """Start the thread that infers; what it finds, or what went wrong, comes out of the slot."""
+    results: Slot[Seen] = Slot(replace=False)
+    going = threading.Event()
+    going.set()
+
+    def work() -> None:
+        try:
+            # Opened here, since an engine belongs to one thread, and while the camera already reads.
+            engine = open_engine()
+            try:
+                while going.is_set():
+                    shot = reader.take(LOOK_S)
+                    if shot is not None:
+                        result = recognise(shot, engine, head, threshold)
+                        results.put(Seen(shot.frame, result))
+            finally:
+                engine.close()
+        except Ended:
+            results.close()
+        except BaseException as error:
+            results.close(error)
+
+    thread = threading.Thread(target=work, name="edgecam-infer", daemon=True)
+
+    def end() -> None:
+        going.clear()
+        results.abandon()
+        thread.join(JOIN_S)
+
+    thread.start()
+    cleanup.callback(end)
+    return results
+
+
+def _show(
+    seen: Slot[Seen], sinks: list[Sink], stop: Stop, max_frames: int | None, drawn: bool
+) -> tuple[int, int, float]:
+    """Draw and write until the end; results, skipped frames, and seconds from first to last result."""
+    frames, skipped = 0, 0
+    times: deque[float] = deque(maxlen=RATE_OVER)
+    started = now = time.monotonic()
+    try:
+        while not stop.asked and (max_frames is None or frames < max_frames):
+            item = seen.take(LOOK_S)
+            if item is None:
+                continue
+            now = time.monotonic()
+            started = started if frames else now
+            frames, skipped = frames + 1, item.result.skipped
+            times.append(now)
+            if drawn:
+                overlay.draw(item.frame, item.result, _rate(times))
+            for sink in sinks:
+                sink.write(item.frame, item.result)
+    except (Ended, Finished):
+        pass
+    return frames, skipped, now - started
+
+
+def _rate(times: deque[float]) -> float:
+    """Frames per second over the last results; 0 for the first."""
+    passed = times[-1] - times[0]
+    return (len(times) - 1) / passed if passed > 0 else 0.0
+
+
+@contextmanager
+def _one_opencv_thread() -> Iterator[None]:
+    """OpenCV's own threads would fight the three stages for the cores."""
+    before = cv2.getNumThreads()
+    cv2.setNumThreads(1)
+    try:
+        yield
+    finally:
+        cv2.setNumThreads(before)
+
+
+def _in_words(summary: Summary) -> str:
+    words = f"{summary.frames} frames"
+    if summary.fps:
+        words += f" in {summary.seconds:.1f} s ({summary.fps:.1f} frames/s)"
+    words += f", {summary.skipped} skipped"
+    if summary.lost:
+        words += f", the camera was lost {summary.lost} times"
+    return words + (f". Recorded: {summary.recorded}" if summary.recorded else ".")

@@ -1,0 +1,42 @@
+"""What the loop says about one frame."""
+
+from datetime import datetime, timezone
+from typing import Any, Final, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edgecam_engines.geometry import Box
+from edgecam_engines.head import Ranked
+
+UNKNOWN: Final = "unknown"  # the label below the threshold; the guess itself stays in `top`
+TOP: Final = 3
+
+
+class Result(NamedTuple):
+    """One answer about one frame that was really captured."""
+
+    frame: int  # number of the frame in its source, from 0; frames that were skipped count
+    captured_at: float  # seconds since the epoch, UTC
+    age_ms: float  # from capture to this answer
+    skipped: int  # frames so far that the source gave and nobody looked at
+    label: str  # the best class, or UNKNOWN
+    confidence: float  # of the best class, also when the label is UNKNOWN
+    box: Box | None  # frame pixels, half-open; None when unknown or when the map is flat
+    top: tuple[Ranked, ...]  # at most TOP, best first
+    heat: NDArray[np.uint8] | None  # (h, w) of the engine's input, the map from 0 to 255; None with no box
+
+
+def as_json(result: Result) -> dict[str, Any]:
+    """The stable line that scripts read. `heat` is a picture and stays out."""
+    captured = datetime.fromtimestamp(result.captured_at, timezone.utc)
+    return {
+        "frame": result.frame,
+        "captured_at": captured.isoformat(timespec="milliseconds").replace("+00:00", "Z"),
+        "age_ms": round(result.age_ms, 2),
+        "skipped": result.skipped,
+        "label": result.label,
+        "confidence": round(result.confidence, 4),
+        "box": None if result.box is None else list(result.box),
+        "top": [{"label": r.label, "confidence": round(r.confidence, 4)} for r in result.top],
+    }

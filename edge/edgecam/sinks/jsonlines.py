@@ -1,0 +1,38 @@
+"""One JSON line a result, on stdout."""
+
+import os
+import sys
+
+from edgecam.result import Result, as_json
+from edgecam.sinks.sink import Finished
+from edgecam_engines.console import emit
+from edgecam_engines.engine import Frame
+from edgecam_engines.errors import OutputError
+
+
+class JsonLines:
+    """Writes the stable lines; a pipe that nobody reads any more ends the loop quietly."""
+
+    pictures = False
+
+    def write(self, frame: Frame, result: Result) -> None:
+        try:
+            emit(as_json(result))
+        except OSError as error:
+            _forget_stdout()
+            if isinstance(error, BrokenPipeError):
+                raise Finished from error
+            raise OutputError(
+                f"The JSON lines cannot be written: {error.strerror or error}.\n"
+                f"Free some space, or send them elsewhere: edgecam run ... --json > OTHER_FILE"
+            ) from error
+
+    def close(self) -> None:
+        pass
+
+
+def _forget_stdout() -> None:
+    """Python flushes stdout once more as it ends, and would complain about it then."""
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, sys.stdout.fileno())
+    os.close(nowhere)

@@ -1,0 +1,38 @@
+"""The one seam between a camera of any kind and the loop."""
+
+from typing import NamedTuple, Protocol
+
+from edgecam_engines.engine import Frame
+
+
+class Source(Protocol):
+    """A camera, stream, file or folder that is open and has shown that it gives frames."""
+
+    name: str  # for people; never holds a password
+    live: bool  # a frame that is not taken in time is gone, and a lost source may come back
+    fps: float  # frames per second, as announced; what a recording plays at
+
+    def grab(self) -> bool:
+        """Wait for the next frame; False at the end. Raises SourceError when a live source is lost.
+
+        Apart from `retrieve`, so that the capture time is taken before the decoding, not after it.
+        """
+        ...
+
+    def retrieve(self) -> Frame:
+        """The frame that was grabbed: (height, width, 3), BGR, the caller's own."""
+        ...
+
+    def close(self) -> None:
+        """Give the device back. Safe to call twice."""
+        ...
+
+
+class Shot(NamedTuple):
+    """A frame and when it was captured."""
+
+    frame: Frame
+    number: int  # counts every frame that the source gave, from 0
+    captured: float  # seconds on the monotonic clock
+    captured_at: float  # seconds since the epoch, UTC
+    skipped: int = 0  # frames before this one that nobody looked at

@@ -1,0 +1,68 @@
+"""A video file. Every frame is given, in order; nothing is skipped."""
+
+from pathlib import Path
+
+import cv2
+
+from edgecam.sources.capture import Attempt, announced_fps, first_to_open
+from edgecam_engines.engine import Frame
+from edgecam_engines.errors import SourceError
+
+
+class Video:
+    """An open video file. Its first frame is decoded already, which proves that it is a video."""
+
+    live = False
+
+    def __init__(self, capture: cv2.VideoCapture, path: Path) -> None:
+        self.name = path.name
+        self.fps = announced_fps(capture)
+        self._capture = capture
+        good, first = capture.read()
+        self._waiting: Frame | None = first if good else None  # type: ignore[assignment]
+        if self._waiting is None:
+            self.close()
+            raise SourceError(
+                f"{path} opens, but its first frame cannot be decoded: it is empty, damaged, "
+                f"or coded in a way that this OpenCV does not know.\nTry to convert it:\n"
+                f"    ffmpeg -i {path} -c:v mpeg4 -q:v 3 converted.mp4"
+            )
+
+    def grab(self) -> bool:
+        return self._waiting is not None or self._capture.grab()
+
+    def retrieve(self) -> Frame:
+        if self._waiting is not None:
+            frame, self._waiting = self._waiting, None
+            return frame
+        good, decoded = self._capture.retrieve()
+        if not good:
+            raise SourceError(f"{self.name} holds a frame that cannot be decoded; the file is damaged there.")
+        return decoded  # type: ignore[return-value]
+
+    def close(self) -> None:
+        self._capture.release()
+
+
+def open_video(uri: str) -> Video:
+    """Open a video file. Raises SourceError: no such file, not readable, not a video, no frames."""
+    path = Path(uri)
+    if not path.exists():
+        raise SourceError(
+            f"There is no file, folder or camera {uri!r}.\n"
+            f"--camera takes a camera (0 or /dev/video0), a video file, a folder of photos, "
+            f"rtsp://... or csi://0."
+        )
+    try:
+        with path.open("rb") as file:
+            empty = not file.read(1)
+    except OSError as error:
+        raise SourceError(f"{path} cannot be read: {error.strerror}.\nCheck it with: ls -l {path}") from error
+    capture = None if empty else first_to_open([Attempt(str(path), cv2.CAP_FFMPEG), Attempt(str(path))])
+    if capture is None:
+        what = "has 0 bytes" if empty else "is not a video that this OpenCV can open"
+        raise SourceError(
+            f"{path} {what}.\nIf it should be one, it may be cut off (a recorder that was killed), or need "
+            f"another codec. Try:\n    ffmpeg -i {path} -c:v mpeg4 -q:v 3 converted.mp4"
+        )
+    return Video(capture, path)
