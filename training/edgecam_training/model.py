@@ -1,0 +1,56 @@
+"""The whole network: camera bytes in, features, logits and class activation maps out."""
+
+from pathlib import Path
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from edgecam_engines.errors import TrainingError
+from edgecam_training.backbone import make_backbone
+from edgecam_training.head import HEADS
+
+STRIDE = 16  # input pixels a map cell
+
+
+class Model(nn.Module):
+    """Backbone, feature head and a linear class head.
+
+    Takes uint8 (n, h, w, 3) BGR, exactly what the engine will take; h and w are multiples of 32.
+    """
+
+    def __init__(
+        self, classes: int, *, backbone: str, head: str, dim: int, dropout: float, pretrained: bool
+    ) -> None:
+        super().__init__()
+        if head not in HEADS:
+            raise TrainingError(f"There is no head {head!r}. Choose one of: {', '.join(HEADS)}.")
+        self.backbone = make_backbone(backbone, pretrained=pretrained)
+        self.head = HEADS[head](self.backbone.channels, dim)
+        self.classify = nn.Linear(dim, classes)
+        self.dropout = dropout
+
+    def forward(self, frames: Tensor) -> Tensor:
+        """uint8 (n, h, w, 3) -> features (n, d, h/16, w/16)."""
+        pixels = frames.flip(3).permute(0, 3, 1, 2).float()  # BGR -> RGB; the view is channels_last
+        return self.head(*self.backbone(pixels))
+
+    def logits(self, features: Tensor) -> Tensor:
+        """(n, d, gh, gw) -> (n, classes)."""
+        pooled = F.dropout(features.mean(dim=(2, 3)), self.dropout, self.training)
+        return self.classify(pooled)
+
+    def cams(self, features: Tensor) -> Tensor:
+        """(n, d, gh, gw) -> (n, classes, gh, gw), with mean(cams) + bias == logits (in eval mode)."""
+        return torch.einsum("kd,ndhw->nkhw", self.classify.weight, features)
+
+
+def read_tensors(path: Path) -> dict[str, Tensor]:
+    """Weights from a safetensors file. Raises TrainingError."""
+    from safetensors import SafetensorError
+    from safetensors.torch import load_file
+
+    try:
+        return load_file(path)
+    except (SafetensorError, OSError) as error:
+        raise TrainingError(f"{path} holds no weights that can be read: {error}.") from error

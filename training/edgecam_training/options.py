@@ -1,0 +1,119 @@
+"""Every setting of a training run: one frozen dataclass, checked once, saved beside the result."""
+
+import json
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+
+from edgecam_engines.errors import TrainingError
+from edgecam_engines.files import write_json
+
+
+@dataclass(frozen=True)
+class Options:
+    """Defaults are the recipe that the benchmarks measure. Times are in epochs, sizes in pixels."""
+
+    input_height: int = 160
+    input_width: int = 160
+    backbone: str = "efficientnet_lite0"
+    head: str = "linear"
+    dim: int = 192  # channels of the features
+    pretrained: bool = True
+    epochs: int = 20
+    batch: int = 32
+    # Optimizer
+    lr_head: float = 2e-3
+    lr_backbone: float = 5e-4
+    warmup_epochs: float = 0.5
+    weight_decay: float = 0.01  # AdamW's decoupled decay
+    l1: float = 0.0  # loss term l1 * sum |w|; weights only, no biases or norm gains
+    l2: float = 0.0  # loss term l2 * sum w^2; not the same thing as weight_decay
+    clip_norm: float = 5.0
+    ema: float = 0.998  # decay of the averaged weights, which are what is kept
+    # Which parts learn when: first the head alone, then the last stages with it, then all
+    head_epochs: int = 1
+    last_epochs: int = 1
+    # Regularization
+    label_smoothing: float = 0.1
+    dropout: float = 0.2
+    mix: str = "cutmix"
+    mix_probability: float = 0.5
+    mix_alpha: float = 1.0
+    clean_epochs: int = 2  # the last epochs see unmixed photos
+    min_crop: float = 0.35  # smallest area of a random crop, as a share of the photo
+    # SEAM: maps of a shrunken copy must agree with the shrunken maps
+    er: float = 0.1  # weight of the equivariance loss; 0 with ecr 0 switches the branch off
+    ecr: float = 0.1  # weight of the cross loss against the other branch's hardened maps
+    seam_scale: float = 0.6
+    seam_share: float = 0.25  # share of each batch that goes through the second branch
+    # Progressive size: a smaller input for the first part costs less and learns as much
+    small_scale: float = 0.8
+    small_share: float = 0.6  # share of the epochs
+    # Data
+    val_share: float = 0.15  # taken from the photos when there is no val folder
+    min_photos: int = 5  # a class with fewer is refused
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        sides = (self.input_height, self.input_width)
+        _demand(
+            all(s % 32 == 0 and 64 <= s <= 1024 for s in sides),
+            f"the input {sides} must be multiples of 32, 64 to 1024",
+        )
+        _demand(self.epochs >= 1, "epochs must be at least 1")
+        _demand(self.batch >= 2, "batch must be at least 2 (batch normalisation needs two photos)")
+        _demand(self.dim >= 32 and self.dim % 64 == 0, "dim must be a multiple of 64")
+        _demand(self.min_photos >= 2, "min_photos must be at least 2")
+        for name in (
+            "mix_probability",
+            "label_smoothing",
+            "dropout",
+            "ema",
+            "val_share",
+            "small_share",
+            "seam_share",
+        ):
+            _demand(
+                0 <= getattr(self, name) < 1 or (name.endswith("probability") and getattr(self, name) == 1),
+                f"{name} must be within [0, 1)",
+            )
+        for name in ("min_crop", "seam_scale", "small_scale"):
+            _demand(0 < getattr(self, name) <= 1, f"{name} must be within (0, 1]")
+        for name in ("lr_head", "lr_backbone", "weight_decay", "l1", "l2", "er", "ecr", "warmup_epochs"):
+            _demand(getattr(self, name) >= 0, f"{name} must not be negative")
+
+    @property
+    def input_hw(self) -> tuple[int, int]:
+        return self.input_height, self.input_width
+
+    def train_hw(self, epoch: int) -> tuple[int, int]:
+        """Pixels in this epoch: smaller for the first part, a multiple of 32 like every input."""
+        if epoch >= round(self.epochs * self.small_share):
+            return self.input_hw
+        return shrunk(self.input_hw, self.small_scale)
+
+
+def shrunk(hw: tuple[int, int], scale: float) -> tuple[int, int]:
+    """The nearest size to `scale` times (h, w) that the network takes: multiples of 32, at least 64."""
+    h, w = (max(64, round(side * scale / 32) * 32) for side in hw)
+    return min(h, hw[0]), min(w, hw[1])
+
+
+def save_options(options: Options, path: Path) -> None:
+    write_json(path, asdict(options))
+
+
+def load_options(path: Path) -> Options:
+    """Read what save_options wrote. Raises TrainingError."""
+    try:
+        stored = json.loads(path.read_text())
+        unknown = set(stored) - {field.name for field in fields(Options)}
+        if unknown:
+            raise ValueError(f"unknown settings: {', '.join(sorted(unknown))}")
+        return Options(**stored)
+    except (OSError, ValueError, TypeError) as error:
+        raise TrainingError(f"{path} does not hold the settings of a run: {error}.") from error
+
+
+def _demand(holds: bool, what: str) -> None:
+    if not holds:
+        raise TrainingError(f"A training setting is wrong: {what}.\nSee `edgecam train --help`.")
