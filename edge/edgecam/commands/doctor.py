@@ -1,0 +1,37 @@
+"""`edgecam doctor`: what is here, what is missing, and what to do about it."""
+
+from typing import Final
+
+from rich.text import Text
+
+from edgecam.doctor import Finding, Status, diagnose, document, usable
+from edgecam.inventory import take_inventory
+from edgecam_engines.console import emit, out
+
+COLOURS: Final[dict[Status, str]] = {"ok": "green", "note": "yellow", "problem": "bold red"}
+
+
+def doctor(*, json: bool) -> bool:
+    """Look at this machine and print what was found; False when edgecam cannot work here."""
+    findings = diagnose(take_inventory())
+    if json:
+        emit(document(findings))
+    else:
+        _show(findings)
+    return usable(findings)
+
+
+def _show(findings: list[Finding]) -> None:
+    for finding in findings:
+        line = Text(f"{finding.status:<9}", style=COLOURS[finding.status])
+        line.append(f"{finding.name:<14}", style="bold")
+        line.append(finding.found, style="default")
+        out.print(line)
+        # Whole lines, never a table's cells: what is to be typed must survive being copied.
+        for words in finding.todo.splitlines():
+            out.print(Text(f"{'':<23}{words}"))
+    problems = sum(finding.status == "problem" for finding in findings)
+    if problems:
+        out.print(f"\nedgecam cannot work here until {problems} of these are solved (marked `problem`).")
+    else:
+        out.print("\nedgecam can work here.")
