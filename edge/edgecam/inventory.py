@@ -116,7 +116,11 @@ def installed_version(package: str) -> str | None:
 def gui_of(build: str) -> str:
     """The window toolkit in OpenCV's build information; "" for none."""
     found = re.search(r"^\s*GUI:[ \t]*(\S.*?)\s*$", build, re.MULTILINE)
-    return found[1] if found and found[1] != "NONE" else ""
+    if found:
+        return "" if found[1] == "NONE" else found[1]
+    # Older builds leave the heading empty and list every toolkit below it.
+    listed = re.search(r"^\s*(QT|GTK\+):\s*YES", build, re.MULTILINE)
+    return listed[1] if listed else ""
 
 
 def has_gstreamer(build: str) -> bool:
