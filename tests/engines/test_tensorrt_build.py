@@ -1,0 +1,295 @@
+import ast
+import hashlib
+import json
+import signal
+import threading
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import pytest
+from onnx import TensorProto, helper
+
+from edgecam_engines import tensorrt, tensorrt_build
+from edgecam_engines.errors import BackendUnavailable, BuildFailed, StalePlan
+from edgecam_engines.files import sha256_of
+from edgecam_engines.tensorrt_build import (
+    CPU_TARGET,
+    Sidecar,
+    build_plan,
+    cast_first,
+    log_path,
+    read_sidecar,
+    sidecar_path,
+    target_of,
+)
+from engines.trt_fake import JETSON, FakeCuda, FakeTensorRT
+from engines.trt_models import PRECISIONS, by_onnxruntime, frames, small_model, write_model, write_quantized
+
+
+@pytest.fixture(scope="module")
+def rtx() -> Any:
+    """NVIDIA's builder that needs no GPU."""
+    return pytest.importorskip(
+        "tensorrt_rtx", reason="needs the package tensorrt-rtx-cu12, whose builder runs without a GPU"
+    )
+
+
+def compiled(onnx_path: Path, trt: Any, **more: Any) -> Sidecar:
+    return build_plan(
+        onnx_path, onnx_path.with_suffix(".plan"), trt=trt, target=CPU_TARGET, precision="fp32", **more
+    )
+
+
+def saved(model: onnx.ModelProto, path: Path) -> Path:
+    onnx.save(model, path)
+    return path
+
+
+def files_in(folder: Path) -> set[str]:
+    return {path.name for path in folder.iterdir()}
+
+
+@pytest.mark.parametrize("precision", PRECISIONS)
+def test_nvidias_builder_compiles_every_precision(tmp_path: Path, rtx: Any, precision: str) -> None:
+    path = write_model(tmp_path, precision)
+    sidecar = compiled(path, rtx)
+    plan = path.with_suffix(".plan")
+    assert sidecar == read_sidecar(plan)
+    assert sidecar.plan_sha256 == hashlib.sha256(plan.read_bytes()).hexdigest()
+    assert sidecar.onnx_sha256 == sha256_of(path)
+    assert (sidecar.library, sidecar.tensorrt) == ("tensorrt_rtx", rtx.__version__)
+    assert "SM86" in sidecar.device  # never to be taken for an Orin's
+    assert sidecar.profile == [[1, 16, 16, 3], [1, 16, 16, 3], [8, 16, 16, 3]]
+    assert "INFO: " in log_path(plan).read_text()
+
+
+def test_the_plan_has_no_prefix_of_ours(tmp_path: Path, rtx: Any) -> None:
+    plan = write_model(tmp_path, "fp32").with_suffix(".plan")
+    compiled(plan.with_suffix(".onnx"), rtx)
+    assert plan.read_bytes()[1:4] == b"trt"  # the library's own mark
+
+
+def test_a_model_of_a_fixed_batch_keeps_it(tmp_path: Path, rtx: Any) -> None:
+    sidecar = compiled(saved(small_model(batch=4), tmp_path / "four.onnx"), rtx, max_batch=16)
+    assert sidecar.profile == [[4, 16, 16, 3]] * 3
+
+
+def test_an_int32_bias_is_refused_with_the_name_of_its_node(tmp_path: Path, rtx: Any) -> None:
+    path = write_quantized(tmp_path, tmp_path / "int8.onnx", bias=True)
+    with pytest.raises(BuildFailed, match=r"refused int8\.onnx:\n  node bias_DequantizeLinear .*Int32"):
+        compiled(path, rtx)
+
+
+def test_an_unknown_operator_is_refused_with_the_name_of_its_node(tmp_path: Path, rtx: Any) -> None:
+    path = saved(small_model(last="Det"), tmp_path / "odd.onnx")
+    with pytest.raises(BuildFailed, match=r"node last \(Det\): UNSUPPORTED_NODE"):
+        compiled(path, rtx)
+
+
+def test_a_build_that_fails_leaves_the_former_plan_and_a_log_that_its_message_names(
+    tmp_path: Path, rtx: Any
+) -> None:
+    path = write_model(tmp_path, "fp32")
+    compiled(path, rtx)
+    plan = path.with_suffix(".plan")
+    former = plan.read_bytes(), sidecar_path(plan).read_bytes()
+    saved(small_model(last="Det"), path)
+    with pytest.raises(BuildFailed) as caught:
+        compiled(path, rtx)
+    assert (plan.read_bytes(), sidecar_path(plan).read_bytes()) == former
+    assert str(log_path(plan)) in str(caught.value)
+    assert "Det" in log_path(plan).read_text()
+
+
+def test_ctrl_c_ends_a_build_and_leaves_no_plan(tmp_path: Path, rtx: Any) -> None:
+    path = write_model(tmp_path, "fp32")
+    main = threading.main_thread().ident
+    assert main is not None
+    phases: list[str] = []
+
+    def press_ctrl_c(phase: str) -> None:
+        if not phases:
+            signal.pthread_kill(main, signal.SIGINT)
+            threading.Event().wait(0.2)  # the builder is faster than the signal on so small a model
+        phases.append(phase)
+
+    with pytest.raises(KeyboardInterrupt):
+        compiled(path, rtx, on_phase=press_ctrl_c)
+    assert files_in(tmp_path) == {"fp32.onnx", "fp32.plan.log"}
+    stopped_after = len(phases)
+    phases.clear()
+    phases.append("the key is not pressed again")
+    compiled(path, rtx, on_phase=press_ctrl_c)
+    assert stopped_after < len(phases) - 1
+
+
+def test_a_listener_that_fails_ends_the_build_with_its_own_error(tmp_path: Path, rtx: Any) -> None:
+    def broken_pipe(phase: str) -> None:
+        raise BrokenPipeError(phase)
+
+    with pytest.raises(BrokenPipeError):
+        compiled(write_model(tmp_path, "fp32"), rtx, on_phase=broken_pipe)
+
+
+def test_a_file_that_is_not_onnx_is_refused(tmp_path: Path, rtx: Any) -> None:
+    path = tmp_path / "no.onnx"
+    path.write_bytes(b"\xffnot a model")
+    with pytest.raises(BuildFailed, match=r"no\.onnx cannot be read as ONNX"):
+        compiled(path, rtx)
+
+
+def test_a_model_without_a_uint8_image_is_refused(tmp_path: Path, rtx: Any) -> None:
+    graph = helper.make_graph(
+        [helper.make_node("Relu", ["x"], ["y"])],
+        "other",
+        [helper.make_tensor_value_info("x", TensorProto.FLOAT, ["n", 3, 16, 16])],
+        [helper.make_tensor_value_info("y", TensorProto.FLOAT, ["n", 3, 16, 16])],
+    )
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
+    with pytest.raises(BuildFailed, match="not one uint8 image"):
+        compiled(saved(model, tmp_path / "other.onnx"), rtx)
+
+
+def test_every_name_of_tensorrt_that_the_code_uses_exists(rtx: Any) -> None:
+    missing = [name for name in sorted(names_used()) if not has(rtx, name)]
+    assert missing == []
+
+
+def test_nothing_that_tensorrt_11_took_away_is_used() -> None:
+    gone = {
+        "int8_calibrator",
+        "platform_has_fast_int8",
+        "EXPLICIT_BATCH",
+        "BuilderFlag",
+        "device_memory_size",
+    }
+    assert {part for name in names_used() for part in name.split(".")} & gone == set()
+
+
+@pytest.mark.parametrize("precision", PRECISIONS)
+def test_casting_before_moving_changes_no_value(tmp_path: Path, precision: str) -> None:
+    path = write_model(tmp_path, precision)
+    changed = cast_first(path)
+    graph = onnx.load_from_string(changed).graph
+    assert [node.op_type for node in graph.node if "image" in node.input] == ["Cast"]
+    onnx.checker.check_model(onnx.load_from_string(changed), full_check=True)
+    np.testing.assert_array_equal(by_onnxruntime(changed, frames(3)), by_onnxruntime(path, frames(3)))
+
+
+def test_several_moves_before_the_cast_stay_in_their_order(tmp_path: Path) -> None:
+    model = small_model()
+    graph = model.graph
+    graph.initializer.append(onnx.numpy_helper.from_array(np.array([2, 1, 0]), "rgb"))
+    graph.node.insert(0, helper.make_node("Gather", ["image", "rgb"], ["turned"], "turn", axis=3))
+    graph.node[1].input[0] = "turned"
+    path = saved(onnx.shape_inference.infer_shapes(model), tmp_path / "turned.onnx")
+    changed = cast_first(path)
+    onnx.checker.check_model(onnx.load_from_string(changed), full_check=True)
+    types = [node.op_type for node in onnx.load_from_string(changed).graph.node]
+    assert types[:3] == ["Cast", "Gather", "Transpose"]
+    np.testing.assert_array_equal(by_onnxruntime(changed, frames(2)), by_onnxruntime(path, frames(2)))
+
+
+def test_a_model_that_casts_first_already_is_left_as_it_is(tmp_path: Path) -> None:
+    path = tmp_path / "model.onnx"
+    path.write_bytes(cast_first(write_model(tmp_path, "fp32")))
+    assert onnx.load_from_string(cast_first(path)) == onnx.load(path)
+
+
+def on_device(path: Path, trt: FakeTensorRT) -> Sidecar:
+    return build_plan(
+        path, path.with_suffix(".plan"), trt=trt, target=target_of(JETSON), precision="fp32", max_batch=4
+    )
+
+
+def test_a_plan_for_a_device_says_which_and_reuses_the_timings_of_the_last_build(tmp_path: Path) -> None:
+    path, trt = write_model(tmp_path, "fp32"), FakeTensorRT(FakeCuda())
+    sidecar = on_device(path, trt)
+    on_device(path, trt)
+    assert trt.timings_given == [b"", b"timings"]
+    assert (sidecar.device, sidecar.compute_capability, sidecar.cuda) == ("Orin", "8.7", "12.6")
+    assert sidecar.profile[2] == [4, 16, 16, 3]
+
+
+def test_damaged_timings_cost_time_and_nothing_else(tmp_path: Path) -> None:
+    path, trt = write_model(tmp_path, "fp32"), FakeTensorRT(FakeCuda())
+    (tmp_path / "timing-10.3.0.cache").write_bytes(b"damaged")
+    on_device(path, trt)
+    assert trt.timings_given == [b"damaged", b""]
+    assert (tmp_path / "timing-10.3.0.cache").read_bytes() == b"timings"
+
+
+def test_a_tensorrt_without_strong_typing_is_named_with_the_jetpack_that_has_it(tmp_path: Path) -> None:
+    trt: Any = FakeTensorRT(FakeCuda(), version="8.6.2")
+    trt.NetworkDefinitionCreationFlag = object
+    with pytest.raises(BackendUnavailable, match=r"TensorRT 8\.6\.2 .*\nJetPack 6\.1"):
+        on_device(write_model(tmp_path, "fp32"), trt)
+    assert files_in(tmp_path) == {"fp32.onnx"}
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda sidecar: sidecar.pop("device"),
+        lambda sidecar: sidecar.update(schema=2),
+        lambda sidecar: sidecar.update(extra=1),
+    ],
+    ids=["a key less", "a later schema", "a key more"],
+)
+def test_a_sidecar_with_anything_else_in_it_is_stale(tmp_path: Path, change: Any) -> None:
+    path = write_model(tmp_path, "fp32")
+    on_device(path, FakeTensorRT(FakeCuda()))
+    sidecar = sidecar_path(path.with_suffix(".plan"))
+    document = json.loads(sidecar.read_text())
+    change(document)
+    sidecar.write_text(json.dumps(document))
+    with pytest.raises(StalePlan, match=r"edgecam build-engine RUN --out NAME\.edgecam --backend tensorrt"):
+        read_sidecar(path.with_suffix(".plan"))
+
+
+def names_used() -> set[str]:
+    """Every `trt.X.Y`, and every attribute of what TensorRT makes, in the two modules."""
+    used: set[str] = set()
+    for module in (tensorrt_build, tensorrt):
+        assert module.__file__ is not None
+        for node in ast.walk(ast.parse(Path(module.__file__).read_text())):
+            name = dotted(node)
+            if name.startswith(("trt.", "self.trt.", "self._trt.")):
+                used.add(name.partition("trt.")[2])
+            for made, class_name in MADE.items():
+                if name.startswith((f"{made}.", f"self._{made}.")):
+                    used.add(f"{class_name}.{name.partition(f'{made}.')[2]}")
+            if isinstance(node, ast.Call) and dotted(node.func) == "self._do":
+                assert isinstance(node.args[0], ast.Constant)
+                used.add(f"IExecutionContext.{node.args[0].value}")
+    return used
+
+
+MADE = {
+    "builder": "Builder",
+    "network": "INetworkDefinition",
+    "parser": "OnnxParser",
+    "config": "IBuilderConfig",
+    "profile": "IOptimizationProfile",
+    "engine": "ICudaEngine",
+    "runtime": "Runtime",
+    "context": "IExecutionContext",
+    "error": "ParserError",
+}
+
+
+def dotted(node: ast.AST) -> str:
+    """The source text of a name with attributes, `a.b.c`; "" for anything else."""
+    if isinstance(node, ast.Name):
+        return node.id
+    if isinstance(node, ast.Attribute):
+        return f"{before}.{node.attr}" if (before := dotted(node.value)) else ""
+    return ""
+
+
+def has(module: Any, name: str) -> bool:
+    """Whether `module` has the dotted name. What a method returns is not looked into."""
+    first, *rest = name.split(".")
+    return hasattr(module, first) and (not rest or hasattr(getattr(module, first), rest[0]))
