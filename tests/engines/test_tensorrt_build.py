@@ -12,7 +12,7 @@ import pytest
 from onnx import TensorProto, helper
 
 from edgecam_engines import tensorrt, tensorrt_build
-from edgecam_engines.errors import BackendUnavailable, BuildFailed, StalePlan
+from edgecam_engines.errors import BackendUnavailable, BuildFailed, OutputError, StalePlan
 from edgecam_engines.files import sha256_of
 from edgecam_engines.tensorrt_build import (
     CPU_TARGET,
@@ -112,7 +112,7 @@ def test_ctrl_c_ends_a_build_and_leaves_no_plan(tmp_path: Path, rtx: Any) -> Non
     def press_ctrl_c(phase: str) -> None:
         if not phases:
             signal.pthread_kill(main, signal.SIGINT)
-            threading.Event().wait(0.2)  # the builder is faster than the signal on so small a model
+            threading.Event().wait(1)  # the builder is faster than the signal on so small a model
         phases.append(phase)
 
     with pytest.raises(KeyboardInterrupt):
@@ -227,6 +227,21 @@ def test_a_tensorrt_without_strong_typing_is_named_with_the_jetpack_that_has_it(
     with pytest.raises(BackendUnavailable, match=r"TensorRT 8\.6\.2 .*\nJetPack 6\.1"):
         on_device(write_model(tmp_path, "fp32"), trt)
     assert files_in(tmp_path) == {"fp32.onnx"}
+
+
+def test_a_plan_whose_sidecar_could_not_be_written_is_no_plan(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full_disk(path: Path, document: Any) -> None:
+        raise OutputError(f"{path} could not be written: no space left on device.")
+
+    path = write_model(tmp_path, "fp32")
+    on_device(path, FakeTensorRT(FakeCuda()))
+    monkeypatch.setattr(tensorrt_build, "write_json", full_disk)
+    with pytest.raises(OutputError):
+        on_device(path, FakeTensorRT(FakeCuda()))
+    with pytest.raises(StalePlan, match=r"no TensorRT plan fp32\.plan"):
+        read_sidecar(path.with_suffix(".plan"))
 
 
 @pytest.mark.parametrize(
