@@ -9,13 +9,13 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, closing, contextmanager, suppress
 from pathlib import Path
 from typing import Final, NamedTuple
 
 import cv2
 
-from edgecam import overlay
+from edgecam import memory, overlay
 from edgecam.recognise import recognise
 from edgecam.result import Result
 from edgecam.signals import Stop, stop_on_signal
@@ -26,7 +26,6 @@ from edgecam.sources.paced import Paced
 from edgecam.sources.reader import Reader, ThreadReader
 from edgecam.sources.source import Source
 from edgecam_engines.bundle import open_bundle
-from edgecam_engines.console import log
 from edgecam_engines.engine import Engine, Frame
 from edgecam_engines.errors import OutputError
 from edgecam_engines.head import Head
@@ -60,6 +59,10 @@ class Summary(NamedTuple):
 
 def say(words: str) -> None:
     """A line for people, on stderr, as it is: paths may hold what looks like markup."""
+    from edgecam_engines.console import (
+        log,
+    )  # rich is slow to import, and most runs say something only at the end
+
     log.print(words, markup=False)
 
 
@@ -167,18 +170,19 @@ def _recognising(
     going = threading.Event()
     going.set()
 
+    def answer_one(engine: Engine) -> None:
+        # A function of its own, so that no frame is kept alive while the next one is waited for.
+        shot = reader.take(LOOK_S)
+        if shot is not None:
+            results.put(Seen(shot.frame, recognise(shot, engine, head, threshold)))
+
     def work() -> None:
         try:
             # Opened here, since an engine belongs to one thread, and while the camera already reads.
-            engine = open_engine()
-            try:
+            with closing(open_engine()) as engine:
+                memory.trim()
                 while going.is_set():
-                    shot = reader.take(LOOK_S)
-                    if shot is not None:
-                        result = recognise(shot, engine, head, threshold)
-                        results.put(Seen(shot.frame, result))
-            finally:
-                engine.close()
+                    answer_one(engine)
         except Ended:
             results.close()
         except BaseException as error:
@@ -200,25 +204,26 @@ def _show(
     seen: Slot[Seen], sinks: list[Sink], stop: Stop, max_frames: int | None, drawn: bool
 ) -> tuple[int, int, float]:
     """Draw and write until the end; results, skipped frames, and seconds from first to last result."""
-    frames, skipped = 0, 0
+    frames, skipped, first = 0, 0, 0.0
     times: deque[float] = deque(maxlen=RATE_OVER)
-    started = now = time.monotonic()
-    try:
+
+    def show_one() -> None:
+        nonlocal frames, skipped, first
+        item = seen.take(LOOK_S)
+        if item is None:
+            return
+        times.append(time.monotonic())
+        first = first if frames else times[0]
+        frames, skipped = frames + 1, item.result.skipped
+        if drawn:
+            overlay.draw(item.frame, item.result, _rate(times))
+        for sink in sinks:
+            sink.write(item.frame, item.result)
+
+    with suppress(Ended, Finished):
         while not stop.asked and (max_frames is None or frames < max_frames):
-            item = seen.take(LOOK_S)
-            if item is None:
-                continue
-            now = time.monotonic()
-            started = started if frames else now
-            frames, skipped = frames + 1, item.result.skipped
-            times.append(now)
-            if drawn:
-                overlay.draw(item.frame, item.result, _rate(times))
-            for sink in sinks:
-                sink.write(item.frame, item.result)
-    except (Ended, Finished):
-        pass
-    return frames, skipped, now - started
+            show_one()
+    return frames, skipped, times[-1] - first if times else 0.0
 
 
 def _rate(times: deque[float]) -> float:

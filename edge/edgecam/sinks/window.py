@@ -52,7 +52,7 @@ class Window:
 
     def write(self, frame: Frame, result: Result) -> None:
         if self._usable is None:
-            self._decide()
+            self._decide(frame)
         if not self._usable:
             return
         cv2.imshow(TITLE, frame)
@@ -68,12 +68,16 @@ class Window:
             cv2.destroyAllWindows()
             self._usable = False
 
-    def _decide(self) -> None:
+    def _decide(self, frame: Frame) -> None:
         code = self._trial.poll()
         if code is None:
             return
         self._usable = code == 0
         if self._usable:
-            cv2.namedWindow(TITLE, cv2.WINDOW_NORMAL | cv2.WINDOW_KEEPRATIO)
+            # The Qt inside OpenCV's wheels complains about fonts that nothing here uses.
+            os.environ.setdefault("QT_LOGGING_RULES", "default.warning=false")
+            cv2.namedWindow(TITLE, cv2.WINDOW_NORMAL | cv2.WINDOW_KEEPRATIO | cv2.WINDOW_GUI_NORMAL)
+            height, width = frame.shape[:2]
+            cv2.resizeWindow(TITLE, width, height)
         else:
             self._say("The display cannot be used, so there is no window. Everything else goes on.")

@@ -32,6 +32,13 @@ class Slot(Generic[Item]):
             self._changed.notify_all()
             return True
 
+    def wait_for_room(self) -> bool:
+        """Wait until what was handed over is taken. False when nobody will take anything any more."""
+        with self._changed:
+            while self._items and not self._abandoned:
+                self._changed.wait()
+            return not self._abandoned
+
     def take(self, timeout: float) -> Item | None:
         """The item, or None after `timeout` seconds without one.
 

@@ -99,11 +99,15 @@ class ThreadReader:
             self._slot.close()
 
     def _read(self, source: Source) -> None:
-        while not self._stopping.is_set() and source.grab():
+        while self._may_go_on() and source.grab():
             captured, captured_at = self._clock.monotonic(), self._clock.utc()
             if not self._slot.put(Shot(source.retrieve(), self._number, captured, captured_at)):
                 break
             self._number += 1
+
+    def _may_go_on(self) -> bool:
+        # What can wait is not decoded ahead: a decoded frame takes memory, and its age is already running.
+        return not self._stopping.is_set() and (self._live or self._slot.wait_for_room())
 
     def _call_back(self, name: str, error: SourceError) -> Source | None:
         """Reopen until it works or the loop ends. Nothing is handed over in the meantime."""

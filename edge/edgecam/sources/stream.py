@@ -69,7 +69,8 @@ def _reach(uri: str, name: str) -> None:
 
 def _attempts(uri: str) -> list[Attempt]:
     limits = (cv2.CAP_PROP_OPEN_TIMEOUT_MSEC, OPEN_MS, cv2.CAP_PROP_READ_TIMEOUT_MSEC, READ_MS)
-    plain = Attempt(uri, cv2.CAP_FFMPEG, limits)
+    # One decoder thread: with n of them FFmpeg holds n - 1 frames back, and their age grows.
+    plain = Attempt(uri, cv2.CAP_FFMPEG, (*limits, cv2.CAP_PROP_N_THREADS, 1))
     if not gstreamer.on_jetson():
         return [plain]
     pipelines = [gstreamer.rtsp(uri, codec) for codec in ("h264", "h265")]

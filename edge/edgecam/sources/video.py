@@ -1,12 +1,15 @@
 """A video file. Every frame is given, in order; nothing is skipped."""
 
 from pathlib import Path
+from typing import Final
 
 import cv2
 
 from edgecam.sources.capture import Attempt, announced_fps, first_to_open
 from edgecam_engines.engine import Frame
 from edgecam_engines.errors import SourceError
+
+DECODER_THREADS: Final = 2  # each one holds frames of its own; the default is one a core
 
 
 class Video:
@@ -58,7 +61,7 @@ def open_video(uri: str) -> Video:
             empty = not file.read(1)
     except OSError as error:
         raise SourceError(f"{path} cannot be read: {error.strerror}.\nCheck it with: ls -l {path}") from error
-    capture = None if empty else first_to_open([Attempt(str(path), cv2.CAP_FFMPEG), Attempt(str(path))])
+    capture = None if empty else first_to_open(_attempts(path))
     if capture is None:
         what = "has 0 bytes" if empty else "is not a video that this OpenCV can open"
         raise SourceError(
@@ -66,3 +69,8 @@ def open_video(uri: str) -> Video:
             f"another codec. Try:\n    ffmpeg -i {path} -c:v mpeg4 -q:v 3 converted.mp4"
         )
     return Video(capture, path)
+
+
+def _attempts(path: Path) -> list[Attempt]:
+    threads = (cv2.CAP_PROP_N_THREADS, DECODER_THREADS)
+    return [Attempt(str(path), cv2.CAP_FFMPEG, threads), Attempt(str(path))]
