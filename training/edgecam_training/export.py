@@ -7,10 +7,10 @@ from pathlib import Path
 
 import onnx
 import torch
-from edgecam_engines.files import write_atomically
 from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
+from edgecam_engines.files import write_atomically
 from edgecam_training.graph import fold_pads, name_after_order
 from edgecam_training.model import Model
 

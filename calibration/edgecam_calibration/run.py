@@ -1,0 +1,64 @@
+"""What a training run leaves for everybody else: one graph, one head, and which photos were which."""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edgecam_calibration.evaluate import Labelled
+from edgecam_engines.console import log
+from edgecam_engines.errors import DataError, TrainingError
+from edgecam_engines.head import Head, load_head
+
+
+@dataclass(frozen=True)
+class Run:
+    """A finished run folder."""
+
+    path: Path
+    model: Path  # FP32 features graph
+    head: Head
+    train: list[Labelled]
+    val: list[Labelled]  # never trained on; the gate judges by them
+    val_logits: NDArray[np.float32]  # (n, classes) of the trainer's network on `val`
+
+
+def open_run(path: Path) -> Run:
+    """Open what `edgecam train` left. Raises TrainingError with what to type."""
+    model, head = path / "model.onnx", path / "head.safetensors"
+    try:
+        split = json.loads((path / "split.json").read_text(encoding="utf-8"))
+        train, val = _listed(split["train"]), _listed(split["val"])
+        if not model.is_file():
+            raise FileNotFoundError(f"there is no {model.name} in it")
+        logits = np.load(path / "val_logits.npy", allow_pickle=False)
+        if len(logits) != len(val):
+            raise ValueError("its validation answers and photos differ in number")
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise TrainingError(
+            f"{path} is not a finished training run: {error}.\n"
+            f"Train one, or finish one that was stopped:\n"
+            f"    edgecam train DATA --out {path}\n"
+            f"    edgecam train DATA --out {path} --resume"
+        ) from error
+    return Run(path, model, load_head(head), train, val, logits.astype(np.float32))
+
+
+def still_there(photos: list[Labelled], what: str) -> list[Labelled]:
+    """The photos whose files still exist. Raises DataError when most of them are gone."""
+    found = [photo for photo in photos if photo.path.is_file()]
+    if len(found) < len(photos) / 2 or not found:
+        raise DataError(
+            f"Of the run's {len(photos)} {what} photos only {len(found)} are where they were "
+            f"(for example {photos[0].path}).\nPut the folder back, or train again."
+        )
+    if len(found) < len(photos):
+        log.print(f"{len(photos) - len(found)} {what} photos are gone; going on with {len(found)}.")
+    return found
+
+
+def _listed(entries: list[dict[str, Any]]) -> list[Labelled]:
+    return [Labelled(Path(entry["path"]), int(entry["label"])) for entry in entries]
