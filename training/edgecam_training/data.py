@@ -93,7 +93,7 @@ def _items(root: Path, classes: tuple[str, ...], problems: list[Problem]) -> lis
         for label, name in enumerate(classes)
         if (root / name).is_dir()
         for path in sorted((root / name).rglob("*"))
-        if path.is_file() and not path.name.startswith(".")
+        if not path.is_dir() and not path.name.startswith(".")
     ]
     with ThreadPoolExecutor() as pool:
         looked = list(
