@@ -35,20 +35,25 @@ class Text(NamedTuple):
 
 def draw(frame: Frame, result: Result, fps: float) -> None:
     """Draw everything that is known about a frame on it. `fps` is results per second."""
-    if result.heat is not None:
-        blend_heat(frame, result.heat)
     style = _style(min(frame.shape[:2]))
     status = f"{fps:.0f} frames/s  age {result.age_ms:.0f} ms"
     if result.skipped:
         status += f"  {result.skipped} skipped"
+    draw_answer(frame, result, below=_extent(status, *style)[1])
+    _tag(frame, status, (0, 0), style, _INK, _WHITE)
+
+
+def draw_answer(frame: Frame, result: Result, *, below: int = 0) -> None:
+    """Heat, box and label alone. The label stays clear of the first `below` rows."""
+    if result.heat is not None:
+        blend_heat(frame, result.heat)
+    style = _style(min(frame.shape[:2]))
     words = UNKNOWN if result.label == UNKNOWN else f"{result.label} {result.confidence * 100:.0f} %"
-    below = _extent(status, *style)[1]
     if result.box is None:
         colours = (_INK, _ACCENT) if result.label == UNKNOWN else (_ACCENT, _INK)
         _tag(frame, words, (0, below), style, *colours)
     else:
         _box(frame, result.box, words, style, below)
-    _tag(frame, status, (0, 0), style, _INK, _WHITE)
 
 
 def blend_heat(frame: Frame, heat: Bytes) -> None:

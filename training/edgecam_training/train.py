@@ -17,6 +17,7 @@ from torch import Tensor
 from edgecam_engines.console import bar, log
 from edgecam_engines.errors import TrainingError
 from edgecam_engines.files import write_json
+from edgecam_training.allocator import keep_freed_memory
 from edgecam_training.batches import Batch, epoch_batches, steps_per_epoch
 from edgecam_training.checkpoint import Position, load_checkpoint, save_checkpoint
 from edgecam_training.data import Item, Split, cache_folder, decode, find_photos
@@ -48,11 +49,13 @@ def train(data: Path, run: Path, options: Options, *, resume: bool = False) -> J
         options = load_options(run / "options.json")
     elif (run / "options.json").exists():
         raise TrainingError(
-            f"{run} already holds a run.\nGo on with it by adding --resume, or choose another folder with --out."
+            f"{run} already holds a run.\n"
+            f"Go on with it by adding --resume, or choose another folder with --out."
         )
     split = find_photos(data, val_share=options.val_share, min_photos=options.min_photos, seed=options.seed)
     report_problems(split)
     cv2.setNumThreads(1)
+    keep_freed_memory()
     cache_hw = tuple(math.ceil(side * 1.5) for side in options.input_hw)  # room for random crops
     train_set = _photos(split.train, cache_hw)
     val_set = _photos(split.val, options.input_hw)  # exactly what the engine will be given
@@ -61,8 +64,8 @@ def train(data: Path, run: Path, options: Options, *, resume: bool = False) -> J
     save_options(options, run / "options.json")
     _save_split(data, split, run / "split.json")
     log.print(
-        f"{len(split.train)} photos to train on, {len(split.val)} to validate on, {len(split.classes)} classes; "
-        f"{options.backbone} with the {options.head} head."
+        f"{len(split.train)} photos to train on, {len(split.val)} to validate on, "
+        f"{len(split.classes)} classes; {options.backbone} with the {options.head} head."
     )
 
     # -- the network and its optimizer
@@ -214,7 +217,7 @@ def make_optimizer(model: Model, options: Options) -> torch.optim.AdamW:
             groups.append(
                 {"params": parameters, "lr": rate, "rate": rate, "weight_decay": options.weight_decay * decay}
             )
-    return torch.optim.AdamW(groups)
+    return torch.optim.AdamW(groups, fused=True)
 
 
 def set_rates(

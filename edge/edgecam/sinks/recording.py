@@ -89,13 +89,13 @@ class Recording:
         return SPARE_BYTES + frame.nbytes // 4 + INDEX_BYTES * self.frames
 
     def _repeats(self, captured_at: float) -> int:
-        """How often a frame is written so that a live recording plays in real time."""
+        """How often a frame is written: at least once, and so that a live recording plays in real time."""
         if not self._live:
             return 1
         if self._before is not None:
             self._clock_s += min(max(captured_at - self._before, 0.0), LONGEST_HOLD_S)
         self._before = captured_at
-        return max(0, int(self._clock_s * self._fps) + 1 - self.frames)
+        return max(1, round(self._clock_s * self._fps) + 1 - self.frames)
 
     def _fail(self, why: str) -> None:
         if self._writer is not None:

@@ -20,19 +20,20 @@ class Photos:
     def __init__(self, paths: Sequence[Path], name: str, say: Callable[[str], None]) -> None:
         self.name = name
         self._frames = self._decoded(paths, say)
-        self._waiting = next(self._frames, None)
-        if self._waiting is None:
+        self._first = next(self._frames, None)
+        self._grabbed: Frame | None = None
+        if self._first is None:
             raise SourceError(
                 f"None of the {len(paths)} photos in {name} can be read; the lines above say why."
             )
 
     def grab(self) -> bool:
-        if self._waiting is None:
-            self._waiting = next(self._frames, None)
-        return self._waiting is not None
+        self._grabbed = self._first if self._first is not None else next(self._frames, None)
+        self._first = None
+        return self._grabbed is not None
 
     def retrieve(self) -> Frame:
-        frame, self._waiting = self._waiting, None
+        frame, self._grabbed = self._grabbed, None
         if frame is None:
             raise SourceError(f"{self.name} has no more photos.")
         return frame

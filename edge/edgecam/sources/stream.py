@@ -2,6 +2,8 @@
 
 import os
 import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Final
 from urllib.parse import urlsplit
 
@@ -17,6 +19,7 @@ READ_MS: Final = 5000
 RTSP_PORT: Final = 554
 RTSPS_PORT: Final = 322
 # TCP, since lost UDP packets smear the picture; no buffers, since old frames are worthless here.
+FFMPEG_VARIABLE: Final = "OPENCV_FFMPEG_CAPTURE_OPTIONS"
 FFMPEG_OPTIONS: Final = "rtsp_transport;tcp|fflags;nobuffer|flags;low_delay"
 
 
@@ -24,8 +27,8 @@ def open_stream(uri: str) -> LiveCapture:
     """Open rtsp:// or rtsps://. Raises SourceError that names the stage that failed."""
     name = without_password(uri)
     _reach(uri, name)
-    os.environ.setdefault("OPENCV_FFMPEG_CAPTURE_OPTIONS", FFMPEG_OPTIONS)
-    capture = first_to_open(_attempts(uri))
+    with _ffmpeg_options():
+        capture = first_to_open(_attempts(uri))
     if capture is None:
         raise SourceError(
             f"{name} answers, but gives no stream: the path, the user or the password may be wrong, "
@@ -46,6 +49,19 @@ def without_password(uri: str) -> str:
     parts = urlsplit(uri)
     host = parts.netloc.rpartition("@")[2]
     return parts._replace(netloc=f"***@{host}" if "@" in parts.netloc else host).geturl()
+
+
+@contextmanager
+def _ffmpeg_options() -> Iterator[None]:
+    """OpenCV takes FFmpeg's options from the environment only; left there, files would lose frames."""
+    if FFMPEG_VARIABLE in os.environ:  # somebody's own choice
+        yield
+        return
+    os.environ[FFMPEG_VARIABLE] = FFMPEG_OPTIONS
+    try:
+        yield
+    finally:
+        del os.environ[FFMPEG_VARIABLE]
 
 
 def _reach(uri: str, name: str) -> None:

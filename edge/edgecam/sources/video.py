@@ -22,8 +22,9 @@ class Video:
         self.fps = announced_fps(capture)
         self._capture = capture
         good, first = capture.read()
-        self._waiting: Frame | None = first if good else None  # type: ignore[assignment]
-        if self._waiting is None:
+        self._first: Frame | None = first if good else None  # type: ignore[assignment]
+        self._grabbed: Frame | None = None
+        if self._first is None:
             self.close()
             raise SourceError(
                 f"{path} opens, but its first frame cannot be decoded: it is empty, damaged, "
@@ -32,11 +33,12 @@ class Video:
             )
 
     def grab(self) -> bool:
-        return self._waiting is not None or self._capture.grab()
+        self._grabbed, self._first = self._first, None
+        return self._grabbed is not None or self._capture.grab()
 
     def retrieve(self) -> Frame:
-        if self._waiting is not None:
-            frame, self._waiting = self._waiting, None
+        if self._grabbed is not None:
+            frame, self._grabbed = self._grabbed, None
             return frame
         good, decoded = self._capture.retrieve()
         if not good:

@@ -1,0 +1,220 @@
+"""The command line: one function a command, heavy imports inside it, one boundary for errors."""
+
+from pathlib import Path
+from typing import Annotated, Optional
+
+import typer
+
+from edgecam.boundary import guarded
+from edgecam_training.options import Options
+
+app = typer.Typer(
+    name="edgecam",
+    help="Labelled photos in, a camera that names what it sees and shows where.",
+    no_args_is_help=True,
+    add_completion=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+DEFAULT = Options()
+
+Bundle = Annotated[Path, typer.Argument(help="A bundle from `edgecam build-engine`.")]
+Json = Annotated[bool, typer.Option("--json", help="One JSON document on stdout, logs on stderr.")]
+Threads = Annotated[int, typer.Option(min=1, help="CPU threads of the engine.")]
+BackendName = Annotated[
+    Optional[str], typer.Option("--backend", help="onnxruntime or tensorrt; otherwise what the bundle ships.")  # noqa: UP045
+]
+
+
+@app.command()
+def train(
+    data: Annotated[Path, typer.Argument(help="DATA/CLASS/*.jpg, or DATA/train and DATA/val.")],
+    out: Annotated[Path, typer.Option(help="Folder for the run.")] = Path("run"),
+    resume: Annotated[bool, typer.Option("--resume", help="Go on with the run in --out.")] = False,
+    size: Annotated[str, typer.Option(help="Input pixels, 160 or HEIGHTxWIDTH, multiples of 32.")] = "160",
+    epochs: Annotated[int, typer.Option(help="Passes over the photos.")] = DEFAULT.epochs,
+    batch: Annotated[int, typer.Option(help="Photos a step.")] = DEFAULT.batch,
+    backbone: Annotated[str, typer.Option(help="This or a torchvision classifier.")] = DEFAULT.backbone,
+    head: Annotated[str, typer.Option(help="linear (attention) or plain.")] = DEFAULT.head,
+    pretrained: Annotated[bool, typer.Option(help="Start from ImageNet weights.")] = DEFAULT.pretrained,
+    seed: Annotated[int, typer.Option(help="Of the split and of every draw.")] = DEFAULT.seed,
+    lr_head: Annotated[float, typer.Option(help="Highest learning rate of the head.")] = DEFAULT.lr_head,
+    lr_backbone: Annotated[float, typer.Option(help="And of the backbone.")] = DEFAULT.lr_backbone,
+    weight_decay: Annotated[float, typer.Option(help="AdamW's decoupled decay.")] = DEFAULT.weight_decay,
+    l1: Annotated[float, typer.Option(help="Loss term l1 * sum |w|.")] = DEFAULT.l1,
+    l2: Annotated[float, typer.Option(help="Loss term l2 * sum w^2; not weight decay.")] = DEFAULT.l2,
+    label_smoothing: Annotated[float, typer.Option(help="Label smoothing.")] = DEFAULT.label_smoothing,
+    dropout: Annotated[float, typer.Option(help="On pooled features.")] = DEFAULT.dropout,
+    ema: Annotated[float, typer.Option(help="Decay of the averaged weights.")] = DEFAULT.ema,
+    mix: Annotated[str, typer.Option(help="cutmix or none.")] = DEFAULT.mix,
+    mix_probability: Annotated[float, typer.Option(help="Share of mixed steps.")] = DEFAULT.mix_probability,
+    clean_epochs: Annotated[int, typer.Option(help="Last epochs without mixing.")] = DEFAULT.clean_epochs,
+    er: Annotated[float, typer.Option(help="Weight of SEAM's equivariance loss.")] = DEFAULT.er,
+    ecr: Annotated[float, typer.Option(help="Weight of SEAM's cross loss.")] = DEFAULT.ecr,
+    head_epochs: Annotated[int, typer.Option(help="First epochs: the head alone.")] = DEFAULT.head_epochs,
+    last_epochs: Annotated[int, typer.Option(help="Then with the last stages.")] = DEFAULT.last_epochs,
+    min_crop: Annotated[float, typer.Option(help="Smallest crop, as a share of area.")] = DEFAULT.min_crop,
+    small_share: Annotated[
+        float, typer.Option(help="Share of the epochs at a smaller input.")
+    ] = DEFAULT.small_share,
+    val_share: Annotated[float, typer.Option(help="Validation share without DATA/val.")] = DEFAULT.val_share,
+    min_photos: Annotated[int, typer.Option(help="Fewest photos a class.")] = DEFAULT.min_photos,
+    json: Json = False,
+) -> None:
+    """Train on a folder of photos; leaves a run folder with weights, graph, pictures and a report."""
+    from edgecam.commands.train import parse_size, train
+
+    height, width = parse_size(size)
+    options = Options(
+        input_height=height,
+        input_width=width,
+        epochs=epochs,
+        batch=batch,
+        backbone=backbone,
+        head=head,
+        pretrained=pretrained,
+        seed=seed,
+        lr_head=lr_head,
+        lr_backbone=lr_backbone,
+        weight_decay=weight_decay,
+        l1=l1,
+        l2=l2,
+        label_smoothing=label_smoothing,
+        dropout=dropout,
+        ema=ema,
+        mix=mix,
+        mix_probability=mix_probability,
+        clean_epochs=clean_epochs,
+        er=er,
+        ecr=ecr,
+        head_epochs=head_epochs,
+        last_epochs=last_epochs,
+        min_crop=min_crop,
+        small_share=small_share,
+        val_share=val_share,
+        min_photos=min_photos,
+    )
+    train(data, out, options, resume=resume, json=json)
+
+
+@app.command("build-engine")
+def build_engine(
+    run: Annotated[Path, typer.Argument(help="A run folder from `edgecam train`.")],
+    out: Annotated[Path, typer.Option(help="The bundle to make, NAME.edgecam.")],
+    precision: Annotated[str, typer.Option(help="auto, fp32, fp16 or int8.")] = "auto",
+    backend: Annotated[str, typer.Option(help="auto, onnxruntime or tensorrt.")] = "auto",
+    calibration: Annotated[
+        Optional[Path], typer.Option(help="Folder of photos to calibrate with; otherwise training photos.")  # noqa: UP045
+    ] = None,
+    max_drop: Annotated[float, typer.Option(min=0, help="Most points of top-1 to lose.")] = 1.0,
+    min_cam_iou: Annotated[float, typer.Option(min=0, max=1, help="Least mean IoU of the maps.")] = 0.90,
+    threads: Threads = 1,
+    json: Json = False,
+) -> None:
+    """Build engines from a run, measure each, and ship the fastest that passes as a bundle."""
+    from edgecam.commands.build_engine import build
+
+    build(
+        run,
+        out,
+        precision=precision,
+        backend=backend,
+        calibration=calibration,
+        max_drop=max_drop,
+        min_cam_iou=min_cam_iou,
+        threads=threads,
+        json=json,
+    )
+
+
+@app.command("eval")
+def evaluate(
+    bundle: Bundle,
+    data: Annotated[Path, typer.Argument(help="DATA/CLASS/*.jpg, or a folder with test or val.")],
+    backend: BackendName = None,
+    threads: Threads = 1,
+    json: Json = False,
+) -> None:
+    """Measure how well a bundle names labelled photos."""
+    from edgecam.commands.evaluate import evaluate
+
+    evaluate(bundle, data, json=json, backend=backend, threads=threads)
+
+
+@app.command()
+def bench(
+    bundle: Bundle,
+    runs: Annotated[int, typer.Option(min=64, help="Timed runs, after warm-up.")] = 700,
+    histogram: Annotated[Optional[Path], typer.Option(help="Draw the latencies to this PNG.")] = None,  # noqa: UP045
+    backend: BackendName = None,
+    threads: Threads = 1,
+    json: Json = False,
+) -> None:
+    """Time one bundle on this machine and print the result."""
+    from edgecam.commands.bench import bench
+
+    bench(bundle, runs=runs, json=json, backend=backend, threads=threads, histogram=histogram)
+
+
+@app.command()
+def run(
+    bundle: Annotated[Path, typer.Option(help="A bundle from `edgecam build-engine`.")],
+    camera: Annotated[
+        str, typer.Option(help="Camera number, /dev/videoN, video file, folder of photos or rtsp:// URL.")
+    ] = "0",
+    record: Annotated[Optional[Path], typer.Option(help="Save the overlay to FILE.mp4.")] = None,  # noqa: UP045
+    max_frames: Annotated[Optional[int], typer.Option(min=1, help="Stop after this many.")] = None,  # noqa: UP045
+    threshold: Annotated[
+        float, typer.Option(min=0, max=1, help="Below this confidence the answer is unknown.")
+    ] = 0.5,
+    window: Annotated[
+        Optional[bool], typer.Option(help="Show a window; otherwise where there is a display.")  # noqa: UP045
+    ] = None,
+    realtime: Annotated[bool, typer.Option("--realtime", help="Play a file at its own speed.")] = False,
+    head: Annotated[Optional[str], typer.Option(help="One of the bundle's class heads.")] = None,  # noqa: UP045
+    backend: BackendName = None,
+    threads: Threads = 1,
+    json: Annotated[bool, typer.Option("--json", help="One JSON line a frame on stdout.")] = False,
+) -> None:
+    """Name what a camera sees and show where."""
+    from edgecam.live import run
+
+    run(
+        bundle,
+        camera,
+        backend=backend,
+        head=head,
+        record=record,
+        json_lines=json,
+        max_frames=max_frames,
+        threshold=threshold,
+        window=window,
+        realtime=realtime,
+        threads=threads,
+    )
+
+
+@app.command()
+def doctor(json: Json = False) -> None:
+    """Say what this machine has, what it lacks, and what to do about it."""
+    from edgecam.commands.doctor import doctor
+
+    if not doctor(json=json):
+        raise typer.Exit(1)
+
+
+@app.command()
+def demo(
+    out: Annotated[Path, typer.Option(help="Folder for everything the demo makes.")] = Path("demo-out"),
+    epochs: Annotated[int, typer.Option(min=1, help="Length of the demo's training.")] = 12,
+    json: Json = False,
+) -> None:
+    """The whole road on real photos: train, build, measure, and a video with overlay. About ten minutes."""
+    from edgecam.commands.demo import demo
+
+    demo(out, epochs=epochs, json=json)
+
+
+def main() -> None:
+    """The console script."""
+    guarded(app)

@@ -1,0 +1,42 @@
+"""`edgecam build-engine`: from a run to a bundle that was measured."""
+
+from pathlib import Path
+
+from edgecam_calibration.build import PRECISIONS, build_engine
+from edgecam_calibration.gate import Bounds
+from edgecam_engines.console import emit, log
+from edgecam_engines.errors import EngineError
+
+
+def build(
+    run: Path,
+    out: Path,
+    *,
+    precision: str,
+    backend: str,
+    calibration: Path | None,
+    max_drop: float,
+    min_cam_iou: float,
+    threads: int,
+    json: bool,
+) -> None:
+    """Build and say what ships. Raises GateRefused and the errors of errors.py."""
+    if precision not in {"auto", *PRECISIONS}:
+        raise EngineError(f"There is no precision {precision!r}. Choose auto, {', '.join(PRECISIONS)}.")
+    built = build_engine(
+        run,
+        out,
+        precision=precision,
+        backend=backend,
+        calibration=calibration,
+        bounds=Bounds(max_drop, min_cam_iou),
+        threads=threads,
+    )
+    if json:
+        emit(built.document())
+    log.print(
+        f"{out} is ready; {out / 'report.html'} shows how it was chosen. Try it:\n"
+        f"    edgecam run --bundle {out} --camera 0\n"
+        f"    edgecam bench {out}",
+        markup=False,
+    )

@@ -1,0 +1,51 @@
+"""`edgecam train`: photos in, a run folder out."""
+
+import re
+from importlib.util import find_spec
+from pathlib import Path
+
+from edgecam_engines.console import emit
+from edgecam_engines.errors import TrainingError
+from edgecam_training.options import Options
+
+
+def train(data: Path, out: Path, options: Options, *, resume: bool, json: bool) -> None:
+    """Train, and with `json` print what came of it. Raises DataError, TrainingError, OutputError."""
+    need_torch()
+    from edgecam_training.train import train as run
+
+    judged = run(data, out, options, resume=resume)
+    if json:
+        scores = judged.report
+        emit(
+            {
+                "run": str(out),
+                "val": {
+                    "n": scores.n,
+                    "top1": scores.top1,
+                    "top1_ci95": scores.top1_ci95,
+                    "macro_f1": scores.macro_f1,
+                },
+            }
+        )
+
+
+def need_torch() -> None:
+    """Training alone needs torch; say so before anything else happens."""
+    missing = [
+        name for name in ("torch", "torchvision", "onnxscript", "matplotlib") if find_spec(name) is None
+    ]
+    if missing:
+        raise TrainingError(
+            f"Training needs {', '.join(missing)}, which the lean installation leaves out.\n"
+            f"    pip install 'edgecam[train]'"
+        )
+
+
+def parse_size(size: str) -> tuple[int, int]:
+    """ "160" or "192x320" (height x width) as pixels."""
+    match = re.fullmatch(r"(\d+)(?:x(\d+))?", size)
+    if match is None:
+        raise TrainingError(f"--size {size} is not a size. Give 160, or HEIGHTxWIDTH such as 192x320.")
+    height = int(match[1])
+    return height, int(match[2] or height)
