@@ -1,4 +1,4 @@
-"""Every training test keeps its cache to itself; a small disk is there where one may be mounted."""
+"""What every training test gets: a cache of its own and one thread; a small disk on request."""
 
 import shutil
 import subprocess
@@ -6,6 +6,16 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import torch
+
+
+@pytest.fixture(autouse=True, scope="session")
+def one_thread() -> Iterator[None]:
+    """Nets this small are slower on two threads, and far slower on a busy machine."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
 
 
 @pytest.fixture(autouse=True)
