@@ -54,6 +54,9 @@ def train(
     head_epochs: Annotated[int, typer.Option(help="First epochs: the head alone.")] = DEFAULT.head_epochs,
     last_epochs: Annotated[int, typer.Option(help="Then with the last stages.")] = DEFAULT.last_epochs,
     min_crop: Annotated[float, typer.Option(help="Smallest crop, as a share of area.")] = DEFAULT.min_crop,
+    flip_vertical: Annotated[
+        bool, typer.Option("--flip-vertical", help="Also mirror upside down: things seen from above.")
+    ] = False,
     small_share: Annotated[
         float, typer.Option(help="Share of the epochs at a smaller input.")
     ] = DEFAULT.small_share,
@@ -90,6 +93,7 @@ def train(
         head_epochs=head_epochs,
         last_epochs=last_epochs,
         min_crop=min_crop,
+        flip_vertical=flip_vertical,
         small_share=small_share,
         val_share=val_share,
         min_photos=min_photos,

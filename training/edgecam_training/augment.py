@@ -8,12 +8,21 @@ import numpy as np
 from edgecam_engines.engine import Frame
 
 
-def augment(photo: Frame, hw: tuple[int, int], rng: np.random.Generator, *, min_crop: float) -> Frame:
+def augment(
+    photo: Frame,
+    hw: tuple[int, int],
+    rng: np.random.Generator,
+    *,
+    min_crop: float,
+    flip_vertical: bool = False,
+) -> Frame:
     """Random crop stretched to hw, mirrored half of the time, light changes of colour."""
     cropped = random_crop(photo, rng, min_area=min_crop)
     resized = cv2.resize(cropped, hw[::-1], interpolation=cv2.INTER_LINEAR)
     if rng.random() < 0.5:
         resized = cv2.flip(resized, 1)
+    if flip_vertical and rng.random() < 0.5:
+        resized = cv2.flip(resized, 0)
     return recolour(resized, rng)
 
 

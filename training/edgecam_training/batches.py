@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from typing import NamedTuple
 
 import numpy as np
@@ -29,6 +30,7 @@ def epoch_batches(
     hw: tuple[int, int],
     batch: int,
     min_crop: float,
+    flip_vertical: bool = False,
     seed: tuple[int, int],
     first_step: int = 0,
 ) -> Iterator[Batch]:
@@ -36,11 +38,11 @@ def epoch_batches(
     taken up again at any step and gives the same batches."""
     order = np.random.default_rng(seed).permutation(len(photos))
 
+    change = partial(augment, min_crop=min_crop, flip_vertical=flip_vertical)
+
     def make(step: int) -> Batch:
         chosen = order[step * batch : (step + 1) * batch]
-        frames = [
-            augment(photos[i], hw, np.random.default_rng([*seed, int(i)]), min_crop=min_crop) for i in chosen
-        ]
+        frames = [change(photos[i], hw, np.random.default_rng([*seed, int(i)])) for i in chosen]
         return Batch(torch.from_numpy(np.stack(frames)), torch.from_numpy(labels[chosen]))
 
     yield from ahead(make, range(first_step, steps_per_epoch(len(photos), batch)))

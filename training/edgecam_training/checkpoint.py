@@ -1,5 +1,7 @@
 """What a run needs to go on bit by bit as if it had never stopped."""
 
+import io
+import pickle
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -35,7 +37,10 @@ def save_checkpoint(
         "optimizer": optimizer.state_dict(),
         "fingerprint": fingerprint,
     }
-    write_atomically(path, lambda beside: torch.save(state, beside))
+    # By way of memory: on a full disk torch's own writer raises something that is no OSError.
+    buffer = io.BytesIO()
+    torch.save(state, buffer)
+    write_atomically(path, buffer.getvalue())
 
 
 def load_checkpoint(
@@ -54,7 +59,8 @@ def load_checkpoint(
         ema.updates = state["ema_updates"]
         optimizer.load_state_dict(state["optimizer"])
         return Position(*state["position"])
-    except (OSError, KeyError, RuntimeError, ValueError, EOFError) as error:
+    except (OSError, KeyError, RuntimeError, TypeError, ValueError, EOFError, pickle.PickleError) as error:
+        what = str(error).partition("\n")[0]  # torch adds advice that is not ours to give
         raise TrainingError(
-            f"{path} cannot be read as a checkpoint: {error}.\nStart again with another --out."
+            f"{path} cannot be read as a checkpoint: {what}.\nStart again with another --out."
         ) from error

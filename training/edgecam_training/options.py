@@ -40,6 +40,7 @@ class Options:
     mix_alpha: float = 1.0
     clean_epochs: int = 2  # the last epochs see unmixed photos
     min_crop: float = 0.35  # smallest area of a random crop, as a share of the photo
+    flip_vertical: bool = False  # also mirror upside down: for things that are seen from above
     # SEAM: maps of a shrunken copy must agree with the shrunken maps
     er: float = 0.1  # weight of the equivariance loss; 0 with ecr 0 switches the branch off
     ecr: float = 0.1  # weight of the cross loss against the other branch's hardened maps
@@ -63,22 +64,28 @@ class Options:
         _demand(self.batch >= 2, "batch must be at least 2 (batch normalisation needs two photos)")
         _demand(self.dim >= 32 and self.dim % 64 == 0, "dim must be a multiple of 64")
         _demand(self.min_photos >= 2, "min_photos must be at least 2")
-        for name in (
-            "mix_probability",
-            "label_smoothing",
-            "dropout",
-            "ema",
-            "val_share",
-            "small_share",
-            "seam_share",
-        ):
-            _demand(
-                0 <= getattr(self, name) < 1 or (name.endswith("probability") and getattr(self, name) == 1),
-                f"{name} must be within [0, 1)",
-            )
+        for name in ("label_smoothing", "dropout", "ema", "val_share"):
+            _demand(0 <= getattr(self, name) < 1, f"{name} must be at least 0 and below 1")
+        for name in ("mix_probability", "small_share", "seam_share"):
+            _demand(0 <= getattr(self, name) <= 1, f"{name} must be within 0 and 1")
         for name in ("min_crop", "seam_scale", "small_scale"):
-            _demand(0 < getattr(self, name) <= 1, f"{name} must be within (0, 1]")
-        for name in ("lr_head", "lr_backbone", "weight_decay", "l1", "l2", "er", "ecr", "warmup_epochs"):
+            _demand(0 < getattr(self, name) <= 1, f"{name} must be above 0 and at most 1")
+        for name in ("mix_alpha", "clip_norm"):
+            _demand(getattr(self, name) > 0, f"{name} must be above 0")
+        for name in (
+            "lr_head",
+            "lr_backbone",
+            "weight_decay",
+            "l1",
+            "l2",
+            "er",
+            "ecr",
+            "warmup_epochs",
+            "head_epochs",
+            "last_epochs",
+            "clean_epochs",
+            "seed",
+        ):
             _demand(getattr(self, name) >= 0, f"{name} must not be negative")
 
     @property

@@ -46,12 +46,14 @@ def train(data: Path, run: Path, options: Options, *, resume: bool = False) -> J
     """
     # -- the photos
     if resume:
-        options = load_options(run / "options.json")
+        options = stored_options(run)
     elif (run / "options.json").exists():
         raise TrainingError(
             f"{run} already holds a run.\n"
             f"Go on with it by adding --resume, or choose another folder with --out."
         )
+    if options.mix not in {"none", *MIXES}:
+        raise TrainingError(f"There is no mix {options.mix!r}. Choose one of: none, {', '.join(MIXES)}.")
     split = find_photos(data, val_share=options.val_share, min_photos=options.min_photos, seed=options.seed)
     report_problems(split)
     cv2.setNumThreads(1)
@@ -60,9 +62,6 @@ def train(data: Path, run: Path, options: Options, *, resume: bool = False) -> J
     train_set = _photos(split.train, cache_hw)
     val_set = _photos(split.val, options.input_hw)  # exactly what the engine will be given
     fingerprint = _fingerprint(split, options)
-    run.mkdir(parents=True, exist_ok=True)
-    save_options(options, run / "options.json")
-    _save_split(data, split, run / "split.json")
     log.print(
         f"{len(split.train)} photos to train on, {len(split.val)} to validate on, "
         f"{len(split.classes)} classes; {options.backbone} with the {options.head} head."
@@ -85,6 +84,11 @@ def train(data: Path, run: Path, options: Options, *, resume: bool = False) -> J
     if resume and (run / "checkpoint.pt").exists():
         start = load_checkpoint(run / "checkpoint.pt", model, ema, optimizer, fingerprint)
         log.print(f"Going on at epoch {start.epoch + 1}, step {start.step}.")
+    # Only now is anything written: settings that do not work leave no run behind, and photos that are
+    # not this run's leave it as it was.
+    run.mkdir(parents=True, exist_ok=True)
+    save_options(options, run / "options.json")
+    _save_split(data, split, run / "split.json")
     history = _history_before(run / "history.jsonl", start.epoch)
 
     # -- the steps
@@ -103,6 +107,7 @@ def train(data: Path, run: Path, options: Options, *, resume: bool = False) -> J
                 hw=options.train_hw(epoch),
                 batch=options.batch,
                 min_crop=options.min_crop,
+                flip_vertical=options.flip_vertical,
                 seed=(options.seed, epoch),
                 first_step=first_step,
             )
@@ -124,10 +129,7 @@ def train(data: Path, run: Path, options: Options, *, resume: bool = False) -> J
                     save_checkpoint(
                         run / "checkpoint.pt", Position(epoch, step + 1), model, ema, optimizer, fingerprint
                     )
-                    log.print(
-                        f"Stopped and saved. Go on with:\n    edgecam train {data} --out {run} --resume"
-                    )
-                    raise KeyboardInterrupt
+                    raise stopped(data, run)
             judged = judge(ema.model, val_set.frames, val_set.labels, split.classes, device)
             seconds = time.perf_counter() - began
             history.append(
@@ -148,6 +150,8 @@ def train(data: Path, run: Path, options: Options, *, resume: bool = False) -> J
                 f"epoch {epoch + 1}/{options.epochs}: loss {history[-1]['train_loss'] or math.nan:.3f}, "
                 f"val top-1 {judged.report.top1:.1%}, {seconds:.0f} s"
             )
+            if stop:  # asked for while the epoch was judged
+                raise stopped(data, run)
 
     # -- what is kept
     from edgecam_training.finish import finish
@@ -155,6 +159,19 @@ def train(data: Path, run: Path, options: Options, *, resume: bool = False) -> J
     judged = judge(ema.model, val_set.frames, val_set.labels, split.classes, device)
     finish(run, ema.model.cpu(), options, split, val_set.frames, judged, history)
     return judged
+
+
+def stored_options(run: Path) -> Options:
+    """The settings of the run to go on with. Raises TrainingError."""
+    if not (run / "options.json").exists():
+        raise TrainingError(f"{run} holds no run to go on with.\nStart one there by leaving out --resume.")
+    return load_options(run / "options.json")
+
+
+def stopped(data: Path, run: Path) -> KeyboardInterrupt:
+    """Say how to go on with a run that was stopped and saved."""
+    log.print(f"Stopped and saved. Go on with:\n    edgecam train {data} --out {run} --resume", markup=False)
+    return KeyboardInterrupt()
 
 
 def one_step(
