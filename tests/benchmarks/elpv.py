@@ -61,7 +61,7 @@ def one_seed(seed: int, out: Path) -> dict[str, Any]:
         "seed": seed,
         "top1": scores.top1,
         "n": scores.n,
-        "macro_f1": scores.macro_f1,
+        "macro_f1": round(scores.macro_f1, 4),
         "minutes": round(minutes, 2),
     }
 
@@ -93,16 +93,7 @@ def report(rows: list[dict[str, Any]]) -> None:
         "Solar cells, functional against defective, a quarter of 2,624 photos to test",
         ("seed", "test top-1", "n", "macro F1", "minutes"),
         [
-            *(
-                (
-                    row["seed"],
-                    f"{row['top1']:.2%}",
-                    row["n"],
-                    f"{row['macro_f1']:.3f}",
-                    f"{row['minutes']:.1f}",
-                )
-                for row in rows
-            ),
+            *((row["seed"], f"{row['top1']:.2%}", row["n"], row["macro_f1"], row["minutes"]) for row in rows),
             ("all", f"{right / n:.2%} ({low:.1%} to {high:.1%})", n, "", f"spread of seeds {spread:.2%}"),
         ],
         {
