@@ -60,7 +60,7 @@ def load_checkpoint(
         optimizer.load_state_dict(state["optimizer"])
         return Position(*state["position"])
     except (OSError, KeyError, RuntimeError, TypeError, ValueError, EOFError, pickle.PickleError) as error:
-        what = str(error).partition("\n")[0]  # torch adds advice that is not ours to give
+        what = str(error).partition(". ")[0]  # torch adds advice that is not ours to give
         raise TrainingError(
             f"{path} cannot be read as a checkpoint: {what}.\nStart again with another --out."
         ) from error
