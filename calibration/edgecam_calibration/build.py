@@ -50,7 +50,8 @@ class Built:
     def document(self) -> dict[str, Any]:
         """What `edgecam build-engine --json` prints."""
         return {
-            "chosen": {"precision": self.chosen.precision, "backend": self.chosen.backend},
+            "chosen": self.chosen.precision,
+            "backend": self.chosen.backend,
             "candidates": [verdict.document() for verdict in self.verdicts],
         }
 
@@ -194,7 +195,8 @@ def _gate_document(
         "bounds": asdict(bounds),
         "n": len(reference.labels),
         "fp32_top1": reference.top1.value,
-        "chosen": {"precision": winner.precision, "backend": winner.backend},
+        "chosen": winner.precision,
+        "backend": winner.backend,
         "candidates": [verdict.document() for verdict in verdicts],
     }
 

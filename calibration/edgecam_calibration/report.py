@@ -14,9 +14,9 @@ COLUMNS: Final = (
 def write_gate_report(path: Path, gate: dict[str, Any]) -> None:
     """One table: every candidate, what it was measured at, and why it was or was not shipped."""
     report = Report("Which engine ships, and why")
-    chosen, bounds = gate["chosen"], gate["bounds"]
+    chosen, bounds = (gate["chosen"], gate["backend"]), gate["bounds"]
     report.text(
-        f"{chosen['backend']} {chosen['precision']} is the fastest candidate that loses at most "
+        f"{gate['backend']} {gate['chosen']} is the fastest candidate that loses at most "
         f"{bounds['max_drop']:g} points of top-1 and whose maps agree with FP32's at a mean IoU of at least "
         f"{bounds['min_cam_iou']:g}. Every figure comes from {gate['n']} photos that were never trained on, "
         f"run through the engine as it is deployed."
@@ -44,8 +44,8 @@ def write_gate_report(path: Path, gate: dict[str, Any]) -> None:
     report.save(path)
 
 
-def _row(candidate: dict[str, Any], chosen: dict[str, str]) -> list[str]:
-    shipped = (candidate["precision"], candidate["backend"]) == (chosen["precision"], chosen["backend"])
+def _row(candidate: dict[str, Any], chosen: tuple[str, str]) -> list[str]:
+    shipped = (candidate["precision"], candidate["backend"]) == chosen
     verdict = "ships" if shipped else "passes" if candidate["passed"] else "; ".join(candidate["reasons"])
     latency = candidate["latency_ms"]
     return [

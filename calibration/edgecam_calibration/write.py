@@ -28,7 +28,7 @@ def write_bundle(
     write_json(folder / "gate.json", gate)
     write_gate_report(folder / "report.html", gate)
     save_head(run.head, folder / "heads" / "base.safetensors")
-    backend, precision = gate["chosen"]["backend"], gate["chosen"]["precision"]
+    backend, precision = gate["backend"], gate["chosen"]
     profile = ("int8-tensorrt" if backend == "tensorrt" else "int8-cpu") if precision == "int8" else precision
     write_manifest(
         folder,
@@ -43,7 +43,7 @@ def write_bundle(
             "models": models,
             "heads": {"base": "heads/base.safetensors"},
             "head": "base",
-            "gate": {key: gate[key] for key in ("chosen", "n", "bounds")},
+            "gate": {key: gate[key] for key in ("chosen", "backend", "n", "bounds")},
             "calibration": {
                 "method": "min-max",
                 "photos": len(calibrators),

@@ -154,7 +154,8 @@ def _summary(
         "latency_ms": {"p50": round(timed.p50_ms, 3), "p99": round(timed.p99_ms, 3)},
         "fps": round(timed.fps, 1),
         "seconds": seconds,
-        "chosen": {"precision": chosen.precision, "backend": chosen.backend},
+        "chosen": chosen.precision,
+        "backend": chosen.backend,
         "candidates": [verdict.document() for verdict in built.verdicts],
     }
 
@@ -162,12 +163,12 @@ def _summary(
 def _rows(scores: ClassificationReport, summary: dict[str, Any]) -> list[tuple[str, str]]:
     """The one table: what was measured, in words."""
     low, high = scores.top1_ci95
-    latency, seconds, ships = summary["latency_ms"], summary["seconds"], summary["chosen"]
+    latency, seconds = summary["latency_ms"], summary["seconds"]
     return [
         ("test accuracy", f"{scores.top1:.1%} of {scores.n} photos (95 % interval {low:.1%} to {high:.1%})"),
         *((score.name, _class_row(score)) for score in scores.per_class),
         *((f"{c['precision']} on {c['backend']}", _candidate_row(c)) for c in summary["candidates"]),
-        ("ships", f"{ships['precision']} on {ships['backend']}"),
+        ("ships", f"{summary['chosen']} on {summary['backend']}"),
         (
             "one 720p frame",
             f"p50 {latency['p50']:.1f} ms, p99 {latency['p99']:.1f} ms here, overlay included",
