@@ -9,7 +9,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, closing, contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Final, NamedTuple
 
@@ -93,14 +93,16 @@ def run(
     with ExitStack() as cleanup:
         cleanup.enter_context(_one_opencv_thread())
         stop = cleanup.enter_context(stop_on_signal())
+        # The engine before the camera: opening it takes more memory than it keeps, and frames would age.
+        engine = opened.engine(backend, threads=threads)
+        cleanup.callback(engine.close)
+        memory.trim()
         reopen = _opener(camera, realtime)
         source = reopen()
         sinks = _open_sinks(cleanup, source, record=record, json_lines=json_lines, window=window)
         reader = ThreadReader(source, reopen, say)
         cleanup.callback(reader.stop)
-        seen = _recognising(
-            cleanup, reader, lambda: opened.engine(backend, threads=threads), chosen, threshold
-        )
+        seen = _recognising(cleanup, reader, engine, chosen, threshold)
         drawn = any(sink.pictures for sink in sinks) if draw is None else draw
         frames, skipped, seconds = _show(seen, sinks, stop, max_frames, drawn)
     summary = Summary(frames, skipped, seconds, reader.lost, record if record and frames else None)
@@ -124,14 +126,14 @@ def _open_sinks(
     """Every output that was asked for, closed by `cleanup`. The source is closed if one cannot be opened."""
     sinks: list[Sink] = []
     try:
-        if record is not None:
-            from edgecam.sinks.recording import Recording
-
-            sinks.append(Recording(record, fps=source.fps, live=source.live))
         if json_lines:
             from edgecam.sinks.jsonlines import JsonLines
 
             sinks.append(JsonLines())
+        if record is not None:
+            from edgecam.sinks.recording import Recording
+
+            sinks.append(Recording(record, fps=source.fps, live=source.live))
         if _wants_window(window):
             from edgecam.sinks.window import Window
 
@@ -163,14 +165,17 @@ def _wants_window(window: bool | None) -> bool:
 
 
 def _recognising(
-    cleanup: ExitStack, reader: Reader, open_engine: Callable[[], Engine], head: Head, threshold: float
+    cleanup: ExitStack, reader: Reader, engine: Engine, head: Head, threshold: float
 ) -> Slot[Seen]:
-    """Start the thread that infers; what it finds, or what went wrong, comes out of the slot."""
+    """Start the thread that infers; what it finds, or what went wrong, comes out of the slot.
+
+    From here to the end of `cleanup` the engine belongs to that thread.
+    """
     results: Slot[Seen] = Slot(replace=False)
     going = threading.Event()
     going.set()
 
-    def answer_one(engine: Engine) -> None:
+    def answer_one() -> None:
         # A function of its own, so that no frame is kept alive while the next one is waited for.
         shot = reader.take(LOOK_S)
         if shot is not None:
@@ -178,11 +183,8 @@ def _recognising(
 
     def work() -> None:
         try:
-            # Opened here, since an engine belongs to one thread, and while the camera already reads.
-            with closing(open_engine()) as engine:
-                memory.trim()
-                while going.is_set():
-                    answer_one(engine)
+            while going.is_set():
+                answer_one()
         except Ended:
             results.close()
         except BaseException as error:

@@ -113,7 +113,7 @@ def test_a_file_in_real_time_takes_its_own_time_and_accounts_for_every_frame(
 ) -> None:
     summary = live.run(bundle, str(video), json_lines=True, realtime=True)
     said = lines(capsys)
-    assert summary.seconds == pytest.approx(59 / 25, abs=0.5)
+    assert 59 / 25 - 0.3 < summary.seconds < 20, "never faster; a busy machine may be slower"
     for answered, line in enumerate(said):
         assert line["skipped"] + answered == line["frame"]
     assert said[-1]["frame"] == 59
