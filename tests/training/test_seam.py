@@ -6,7 +6,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from torch import Tensor
+from torch import Tensor, nn
 
 from edgecam_training.seam import (
     cross_loss,
@@ -16,6 +16,7 @@ from edgecam_training.seam import (
     present_classes,
     rescale_losses,
     shrink,
+    statistics_kept,
     with_background,
 )
 
@@ -151,6 +152,22 @@ def test_both_branches_learn_from_the_rescale_losses() -> None:
 def test_a_mixed_picture_holds_both_of_its_classes() -> None:
     present = present_classes(torch.tensor([0, 2]), torch.tensor([1, 2]), 4)
     assert present.tolist() == [[1, 1, 0, 0], [0, 0, 1, 0]]
+
+
+def test_statistics_are_kept_inside_and_move_again_outside() -> None:
+    net = nn.Sequential(nn.Conv2d(3, 4, 1), nn.BatchNorm2d(4))
+    x = maps((4, 3, 5, 5), scale=9.0)
+    by_batch = net(x)
+    before = [buffer.clone() for buffer in net.buffers()]
+    with statistics_kept(net):
+        torch.testing.assert_close(net(2 * x), by_batch, atol=0.05, rtol=0.05)  # normalised by its own batch
+    assert all(torch.equal(a, b) for a, b in zip(before, net.buffers(), strict=True))
+    net(2 * x)
+    assert not any(torch.equal(a, b) for a, b in zip(before, net.buffers(), strict=True))
+    with torch.no_grad():
+        judged = net.eval()(x)
+        with statistics_kept(net):  # what is frozen goes on using its statistics
+            assert torch.equal(net(x), judged)
 
 
 def test_shrinking_keeps_colours_and_places() -> None:

@@ -125,7 +125,7 @@ def files(run: Path) -> dict[str, bytes]:
 def whole(photos: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Path, Judged, Options]]:
     """One run with everything that belongs to it."""
     folder = tmp_path_factory.mktemp("whole")
-    options = replace(OPTIONS, epochs=6, backbone=DEFAULT, pretrained=True)
+    options = replace(OPTIONS, epochs=6, backbone=DEFAULT, pretrained=True, lr_backbone=1e-4)
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("XDG_CACHE_HOME", str(folder / "cache"))
         yield folder / "run", train(photos, folder / "run", options), options
@@ -476,6 +476,21 @@ def test_seams_losses_are_added_with_their_weights() -> None:
     none, er, ecr = loss_of(er=0, ecr=0), loss_of(er=1, ecr=0), loss_of(er=0, ecr=1)
     assert min(er, ecr) > none
     assert loss_of(er=2, ecr=3) == pytest.approx(none + 2 * (er - none) + 3 * (ecr - none), rel=1e-4)
+
+
+def test_seams_shrunken_pictures_leave_no_mark_on_the_norms_statistics() -> None:
+    def after(**changes: float) -> dict[str, Tensor]:
+        model, options = made(**changes)
+        model.train()
+        one_step(model, make_optimizer(model, options), a_batch(), options, epoch=0, step=0)
+        return {name: tensor for name, tensor in model.named_buffers() if "running" in name or "num_" in name}
+
+    without = after(er=0, ecr=0)
+    assert same_to_the_last_bit(after(er=1, ecr=1), without)
+    model, _ = made()
+    assert not any(
+        torch.equal(tensor, without[name]) for name, tensor in model.named_buffers() if name in without
+    )
 
 
 def test_rates_rise_over_the_warm_up_and_fall_to_nothing() -> None:

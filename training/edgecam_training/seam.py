@@ -4,9 +4,12 @@ Source: Wang et al., arXiv:2004.04581. Here without its pixel correlation module
 compares the two branches' own maps.
 """
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 import torch
 import torch.nn.functional as F
-from torch import Tensor
+from torch import Tensor, nn
 
 _EPS = 1e-5
 
@@ -16,6 +19,23 @@ def shrink(frames: Tensor, hw: tuple[int, int]) -> Tensor:
     pixels = frames.permute(0, 3, 1, 2).float()
     small = F.interpolate(pixels, size=hw, mode="bilinear", align_corners=False)
     return small.round_().to(torch.uint8).permute(0, 2, 3, 1)
+
+
+@contextmanager
+def statistics_kept(net: nn.Module) -> Iterator[None]:
+    """Batches seen inside leave no mark on BatchNorm's running statistics.
+
+    The second branch sees few and shrunken pictures. Running last in each step, it would make up half
+    of the statistics, and a network judged with those answers otherwise than it was trained.
+    """
+    norms = [module for module in net.modules() if isinstance(module, nn.BatchNorm2d)]
+    for norm in norms:
+        norm.track_running_stats = False
+    try:
+        yield
+    finally:
+        for norm in norms:
+            norm.track_running_stats = True
 
 
 def normalised(cams: Tensor, present: Tensor) -> Tensor:

@@ -27,7 +27,7 @@ from edgecam_training.losses import l1_penalty, l2_penalty, mixed_cross_entropy,
 from edgecam_training.mixing import MIXES, Mixed, unmixed
 from edgecam_training.model import Model
 from edgecam_training.options import Options, load_options, save_options, shrunk
-from edgecam_training.seam import present_classes, rescale_losses, shrink
+from edgecam_training.seam import present_classes, rescale_losses, shrink, statistics_kept
 from edgecam_training.stopping import stop_on_signal
 
 
@@ -216,7 +216,9 @@ def seam_loss(model: Model, features: Tensor, mixed: Mixed, options: Options) ->
     h, w = mixed.images.shape[1:3]
     small = shrink(mixed.images[:n], shrunk((h, w), options.seam_scale))
     present = present_classes(mixed.first[:n], mixed.second[:n], model.classify.out_features)
-    er, ecr = rescale_losses(model.cams(features[:n]), model.cams(model(small)), present)
+    with statistics_kept(model):
+        small_cams = model.cams(model(small))
+    er, ecr = rescale_losses(model.cams(features[:n]), small_cams, present)
     return options.er * er.mean() + options.ecr * ecr.mean()
 
 
