@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from edgecam_calibration.choose import choose
 from edgecam_calibration.evaluate import Labelled, PhotoFrames, load_labelled
-from edgecam_calibration.gate import Bounds, Reference, Verdict, judge, refer, time_engines
+from edgecam_calibration.gate import Bounds, Reference, Verdict, failed, judge, refer, time_engines
 from edgecam_calibration.quantize import TENSORRT, Calibration, cpu_profile, write_fp16
 from edgecam_calibration.run import Run, open_run, still_there
 from edgecam_calibration.write import write_bundle
@@ -86,18 +86,19 @@ def build_engine(
             return stack.enter_context(closing(open_engine(backend, model)))
 
         reference = _reference(opened, opened_here("onnxruntime", "fp32", models["fp32"]))
-        engines: list[Engine] = []
+        engines: list[Engine] = []  # of those that ran
         verdicts: list[Verdict] = []
         for candidate in _candidates(models, precision, chosen_backend):
-            engine = opened_here(candidate.backend, candidate.precision, candidate.file)
             names = {"precision": candidate.precision, "backend": candidate.backend}
-            verdicts.append(judge(engine, opened.head, reference, bounds, **names))
-            engines.append(engine)
-        latencies = time_engines(engines, reference.frames[0], clock=time.perf_counter)
-        verdicts = [
-            replace(verdict, latency_ms=round(latency, 3))
-            for verdict, latency in zip(verdicts, latencies, strict=True)
-        ]
+            try:
+                engine = opened_here(candidate.backend, candidate.precision, candidate.file)
+                verdict = judge(engine, opened.head, reference, bounds, **names)
+            except EngineError as error:  # one that cannot be built is refused; the others may pass
+                verdict = failed(error, reference, **names)
+            verdicts.append(verdict)
+            engines += [engine] if verdict.ran else []
+        latencies = iter(time_engines(engines, reference.frames[0], clock=time.perf_counter))
+        verdicts = [replace(v, latency_ms=round(next(latencies), 3)) if v.ran else v for v in verdicts]
         winner = min((v for v in verdicts if v.passed), key=lambda v: v.latency_ms or 0.0, default=None)
         if chosen_backend != "tensorrt" and precision in {"auto", "int8"}:
             verdicts.append(_judge_for_tensorrt(folder / models["int8-tensorrt"], opened, reference, bounds))
@@ -215,12 +216,14 @@ def _refusal(verdicts: list[Verdict], precision: str) -> GateRefused:
 
 def _line(verdict: Verdict, winner: Verdict | None) -> str:
     mark = "ships  " if verdict is winner else "passes " if verdict.passed else "refused"
+    why = f": {'; '.join(verdict.reasons)}" if verdict.reasons else ""
+    if not verdict.ran:
+        return f"{mark} {verdict.backend} {verdict.precision:<5} it does not run{why}"
     speed = (
         "judged in float, not timed: no TensorRT here"
         if verdict.latency_ms is None
         else f"{verdict.latency_ms:.2f} ms"
     )
-    why = f": {'; '.join(verdict.reasons)}" if verdict.reasons else ""
     return (
         f"{mark} {verdict.backend} {verdict.precision:<5} top-1 {verdict.top1.value:.1%}, agreement "
         f"{verdict.agreement.value:.1%}, CAM IoU {verdict.cam_iou.mean:.3f} (10th percentile "

@@ -51,6 +51,7 @@ class Verdict:
     ece: float
     cam_iou: MapAgreement
     latency_ms: float | None = None  # median of one frame on this machine; None when it cannot run here
+    ran: bool = True  # False: it could not be opened or gave no numbers, and the figures are the worst ones
 
     def document(self) -> dict[str, Any]:
         """For `--json` and gate.json."""
@@ -92,7 +93,7 @@ def judge(
     try:
         outputs = run_engine(engine, head, reference.frames, map_class=reference.outputs.map_class)
     except EngineError as error:
-        return _failed(precision, backend, len(reference.labels), str(error).splitlines()[0])
+        return failed(error, reference, precision=precision, backend=backend)
     called, wanted = outputs.logits.argmax(axis=1), reference.outputs.logits.argmax(axis=1)
     report = classification_report(reference.labels, head.probabilities(outputs.logits), head.classes)
     ious = cam_ious(reference.outputs.maps, outputs.maps, engine.input_hw)
@@ -122,10 +123,11 @@ def _reasons(fp32: float, top1: float, cam_iou: float, bounds: Bounds) -> list[s
     return reasons
 
 
-def _failed(precision: str, backend: str, n: int, reason: str) -> Verdict:
-    nothing = Estimate(0.0, 0.0, 1.0, n)
-    empty = MapAgreement(0.0, [0.0, 1.0], 0.0, n)
-    return Verdict(precision, backend, False, [reason], n, nothing, nothing, 0.0, 0.0, empty)
+def failed(error: EngineError, reference: Reference, *, precision: str, backend: str) -> Verdict:
+    """The verdict on a candidate that could not be opened or gave no numbers."""
+    n, reason = len(reference.labels), str(error).splitlines()[0]
+    nothing, empty = Estimate(0.0, 0.0, 1.0, n), MapAgreement(0.0, [0.0, 1.0], 0.0, n)
+    return Verdict(precision, backend, False, [reason], n, nothing, nothing, 0.0, 0.0, empty, ran=False)
 
 
 def time_engines(

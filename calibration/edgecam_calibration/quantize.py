@@ -14,7 +14,7 @@ from typing import Any, Final
 import numpy as np
 
 from edgecam_engines.engine import Frames
-from edgecam_engines.errors import EngineError
+from edgecam_engines.errors import DataError, EngineError
 from edgecam_engines.files import write_atomically
 
 # Clip must be among them: without it the quantizer stands before ReLU6, where the range is wide.
@@ -39,7 +39,7 @@ TENSORRT: Final = Profile("int8-tensorrt", signed=True, reduce_range=False, quan
 def cpu_profile(cpuinfo: Path = Path("/proc/cpuinfo")) -> Profile:
     """For this processor: weights lose a bit on x86 without VNNI, where full range would saturate."""
     text = cpuinfo.read_text(errors="replace") if cpuinfo.exists() else ""
-    is_x86 = "GenuineIntel" in text or "AuthenticAMD" in text
+    is_x86 = "sse2" in text  # every x86-64 has it, whoever made it
     return Profile("int8-cpu", signed=False, reduce_range=is_x86 and "vnni" not in text, quantize_bias=True)
 
 
@@ -54,7 +54,10 @@ class Calibration:
             calibrator = create_calibrator(
                 onnx_file, [*QUANTIZED], augmented_model_path=str(Path(folder) / "augmented.onnx")
             )
-            calibrator.collect_data(_Reader(_input_name(onnx_file), batches))
+            reader = _Reader(_input_name(onnx_file), batches)
+            calibrator.collect_data(reader)
+            if not reader.given:
+                raise DataError("No calibration photo could be read. Give others with --calibration DIR.")
             self.ranges = calibrator.compute_data()
 
     def write(self, profile: Profile, path: Path) -> None:
@@ -92,9 +95,11 @@ class _Reader:
 
     def __init__(self, name: str, batches: Iterable[Frames]) -> None:
         self._name, self._batches = name, iter(batches)
+        self.given = 0
 
     def get_next(self) -> dict[str, Frames] | None:
         batch = next(self._batches, None)
+        self.given += batch is not None
         return None if batch is None else {self._name: batch}
 
     def __iter__(self) -> "_Reader":

@@ -22,18 +22,7 @@ def write_gate_report(path: Path, gate: dict[str, Any]) -> None:
         f"run through the engine as it is deployed."
     )
     report.table(
-        (
-            "Engine",
-            "Verdict",
-            "Top-1",
-            "95 % interval",
-            "Agreement",
-            "Macro F1",
-            "ECE",
-            "CAM IoU",
-            "10th percentile",
-            "ms a frame",
-        ),
+        COLUMNS,
         [_row(candidate, chosen) for candidate in gate["candidates"]],
     )
     report.text(

@@ -35,9 +35,11 @@ def open_run(path: Path) -> Run:
         if not model.is_file():
             raise FileNotFoundError(f"there is no {model.name} in it")
         logits = np.load(path / "val_logits.npy", allow_pickle=False)
+        if not train or not val:
+            raise ValueError("it lists no photos to train on, or none to judge by")
         if len(logits) != len(val):
             raise ValueError("its validation answers and photos differ in number")
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, EOFError) as error:
         raise TrainingError(
             f"{path} is not a finished training run: {error}.\n"
             f"Train one, or finish one that was stopped:\n"

@@ -4,22 +4,28 @@
 named, 130 interrupted.
 """
 
+import errno
 import os
+import signal
 import sys
 import time
 import traceback
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
-import click
 import typer
 
 from edgecam_engines.errors import EdgecamError
 
+# Every complaint about usage, and the only name for it that lasts: Typer was built on the package click
+# and then took it in as a private module.
+_UsageProblem: Final[Any] = typer.BadParameter.__mro__[2]
+
 
 def guarded(app: typer.Typer) -> None:
-    """Run the command line and leave with its exit code."""
+    """Run the command line and leave with its exit code. SIGTERM ends it as Ctrl-C does, cleaning up."""
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     sys.exit(code_of(lambda: app(standalone_mode=False)))
 
 
@@ -30,25 +36,34 @@ def code_of(call: Callable[[], Any]) -> int:
         code = result if isinstance(result, int) else 0
     except EdgecamError as error:
         code = _told(str(error), 1)
-    except (KeyboardInterrupt, click.Abort):
+    except (KeyboardInterrupt, typer.Abort):
         code = _told("Interrupted.", 130)
-    except click.ClickException as error:
+    except _UsageProblem as error:
         error.show()
         code = error.exit_code
-    except click.exceptions.Exit as leaving:
+    except typer.Exit as leaving:
         code = leaving.exit_code
     except BrokenPipeError:
         # Whoever read our output has gone, as `head` does; Python would complain at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         code = 0
     except Exception as error:
-        code = _told(_unexpected(error), 3)
+        full = isinstance(error, OSError) and error.errno in {errno.ENOSPC, errno.EDQUOT}
+        code = _told(_disk_full(error), 1) if full else _told(_unexpected(error), 3)
     return code
 
 
 def _told(message: str, code: int) -> int:
     print(message, file=sys.stderr)
     return code
+
+
+def _disk_full(error: Exception) -> str:
+    file = getattr(error, "filename2", None) or getattr(error, "filename", None)
+    return (
+        f"The disk is full{f': {file} could not be written' if file else ''}.\n"
+        f"Free some space, then run the same command again."
+    )
 
 
 def _unexpected(error: Exception) -> str:
@@ -59,6 +74,6 @@ def _unexpected(error: Exception) -> str:
         folder.mkdir(parents=True, exist_ok=True)
         log = folder / f"error-{time.strftime('%Y%m%d-%H%M%S')}-{os.getpid()}.log"
         log.write_text(trace)
-    except OSError:
+    except (OSError, RuntimeError):  # a full disk; nobody's home, as in some containers
         return f"{trace}\n{first}"
     return f"{first}\nThe details are in {log}. Please report them."

@@ -111,13 +111,20 @@ def open_bundle(path: Path) -> Bundle:
     """
     if not path.is_dir() or not (path / MANIFEST).is_file():
         what = "is not a bundle: it has no manifest.json" if path.is_dir() else "does not exist"
+        what = "is a file; a bundle is a folder" if path.is_file() else what
         raise BundleError(
             f"{path} {what}.\nA bundle is the folder that this makes:\n"
             f"    edgecam build-engine RUN --out NAME.edgecam"
         )
     manifest = _read_manifest(path)
-    for name, entry in manifest.files.items():
-        _check_file(path, name, entry)
+    try:
+        for name, entry in manifest.files.items():
+            _check_file(path, name, entry)
+        used = [manifest.engine["model"], *manifest.models.values(), *manifest.heads.values()]
+        if unlisted := [name for name in used if name not in manifest.files]:
+            raise BundleDamaged(f"{path.name} uses {unlisted[0]!r}, which it does not list.\n{_MEND}")
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise BundleDamaged(f"{path.name} cannot be checked: {error}.\n{_MEND}") from error
     return Bundle(path, manifest)
 
 
@@ -150,7 +157,8 @@ def _read_manifest(path: Path) -> Manifest:
 
 def _check_file(bundle: Path, name: str, entry: FileEntry) -> None:
     pure, file = PurePosixPath(name), bundle / name
-    if pure.is_absolute() or ".." in pure.parts or file.is_symlink():
+    # Resolved, so that a link among its folders counts as one too.
+    if pure.is_absolute() or ".." in pure.parts or file.resolve() != bundle.resolve() / name:
         raise BundleDamaged(f"{bundle.name} lists {name!r}, which leads out of the bundle.\n{_MEND}")
     if not file.is_file():
         raise BundleDamaged(f"{bundle.name} lacks the file {name}.\n{_MEND}")

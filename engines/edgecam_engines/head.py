@@ -93,7 +93,7 @@ def load_head(path: Path) -> Head:
                 classes=tuple(str(name) for name in json.loads(about["classes"])),
                 temperature=float(about["temperature"]),
             )
-    except (SafetensorError, KeyError, ValueError, TypeError, OSError) as error:
+    except (SafetensorError, KeyError, ValueError, TypeError, OSError, RecursionError) as error:
         raise BundleDamaged(
             f"{path} is not a class head that edgecam wrote ({error}).\n"
             f"Copy the bundle again, or build it again with `edgecam build-engine`."

@@ -58,10 +58,11 @@ class OnnxRuntimeEngine:
 
 def _input_of(session: Any, path: Path) -> tuple[str, tuple[int, int]]:
     inputs = session.get_inputs()
-    shape = inputs[0].shape
-    if len(inputs) != 1 or inputs[0].type != "tensor(uint8)" or len(shape) != 4 or shape[3] != 3:
+    shape = inputs[0].shape if len(inputs) == 1 else []
+    sides = [side for side in shape[1:3] if isinstance(side, int)]
+    if len(shape) != 4 or shape[3] != 3 or len(sides) != 2 or inputs[0].type != "tensor(uint8)":
         raise EngineError(
             f"{path.name} takes {[(i.name, i.type, i.shape) for i in inputs]}, "
             f"not one uint8 image of shape (n, h, w, 3). It was not exported by edgecam."
         )
-    return inputs[0].name, (int(shape[1]), int(shape[2]))
+    return inputs[0].name, (sides[0], sides[1])

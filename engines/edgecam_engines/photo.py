@@ -1,8 +1,9 @@
 """Reading photos from disk, with every way in which a file can be bad named."""
 
+import struct
 import warnings
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import cv2
 import numpy as np
@@ -49,14 +50,23 @@ def read_photo(path: Path) -> Frame:
                 raise BadPhoto(path, f"{width} x {height} pixels is absurdly large (a decompression bomb?)")
             image.draft("RGB", (MAX_SIDE, MAX_SIDE))  # lets libjpeg decode a large photo at a fraction
             upright = ImageOps.exif_transpose(image)
-            rgb = np.asarray(upright.convert("RGB"))
+            rgb = np.asarray(_eight_bit(upright).convert("RGB"))
     except UnidentifiedImageError as error:
         raise BadPhoto(path, "it is not an image, or damaged at its start") from error
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
         raise BadPhoto(path, "absurdly large (a decompression bomb?)") from error
-    except (OSError, SyntaxError, ValueError, EOFError) as error:
+    except (OSError, SyntaxError, ValueError, EOFError, struct.error) as error:
         raise BadPhoto(path, str(error) or type(error).__name__) from error
     return _reduced(np.ascontiguousarray(rgb[:, :, ::-1]))
+
+
+def _eight_bit(image: Any) -> Any:
+    """A grey picture of 16 bits in eight; Pillow would cut every value off at 255 instead."""
+    from PIL import Image
+
+    if not image.mode.startswith("I;16"):
+        return image
+    return Image.fromarray((np.asarray(image) >> 8).astype(np.uint8))
 
 
 def _reduced(frame: Frame) -> Frame:
