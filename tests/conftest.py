@@ -6,6 +6,8 @@ a candidate loses is the candidate's own.
 """
 
 import json
+import shutil
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Final, NamedTuple
@@ -163,3 +165,16 @@ def _spread(pooled: Any) -> tuple[Any, Any]:
     means = pooled.reshape(len(SCENES), -1, pooled.shape[1]).mean(axis=1) - middle
     weight = (6 * means / (means**2).sum(axis=1, keepdims=True)).astype(np.float32)
     return weight, (-weight @ middle).astype(np.float32)
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """A disk of 256 kB, where this user may mount one."""
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", "size=256k", "tmpfs", str(disk)]
+    if shutil.which("mount") is None or subprocess.run(mount, capture_output=True, check=False).returncode:
+        pytest.skip("a full disk needs the right to mount a tmpfs")
+    yield disk
+    # Lazily: an exception that a test caught may still hold a file of it open.
+    subprocess.run(["umount", "--lazy", str(disk)], check=True)

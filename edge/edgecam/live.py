@@ -92,6 +92,7 @@ def run(
     chosen = opened.head(head)
     with ExitStack() as cleanup:
         cleanup.enter_context(_one_opencv_thread())
+        memory.share()
         stop = cleanup.enter_context(stop_on_signal())
         # The engine before the camera: opening it takes more memory than it keeps, and frames would age.
         engine = opened.engine(backend, threads=threads)

@@ -141,6 +141,8 @@ def _read_manifest(path: Path) -> Manifest:
                 f"It was written by edgecam {document.get('edgecam', 'of a later version')}. Update with:\n"
                 f"    pip install --upgrade edgecam"
             )
+        if schema != SCHEMA:
+            raise ValueError(f"its schema is {schema!r}")
         stated = document.pop("sha256")
         if stated != _digest(document):
             raise ValueError("its own SHA-256 does not match")

@@ -22,7 +22,7 @@ class Options:
     batch: int = 32
     # Optimizer
     lr_head: float = 2e-3
-    lr_backbone: float = 5e-4
+    lr_backbone: float = 3e-4
     warmup_epochs: float = 0.5
     weight_decay: float = 0.01  # AdamW's decoupled decay
     l1: float = 0.0  # loss term l1 * sum |w|; weights only, no biases or norm gains
@@ -46,9 +46,9 @@ class Options:
     ecr: float = 0.1  # weight of the cross loss against the other branch's hardened maps
     seam_scale: float = 0.6
     seam_share: float = 0.25  # share of each batch that goes through the second branch
-    # Progressive size: a smaller input for the first part costs less and learns as much
+    # Progressive size: a smaller input for the first epochs costs less; off unless asked for
     small_scale: float = 0.8
-    small_share: float = 0.6  # share of the epochs
+    small_share: float = 0.0  # share of the epochs
     # Data
     val_share: float = 0.15  # taken from the photos when there is no val folder
     min_photos: int = 5  # a class with fewer is refused
