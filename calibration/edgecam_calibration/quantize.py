@@ -55,9 +55,14 @@ class Calibration:
                 onnx_file, [*QUANTIZED], augmented_model_path=str(Path(folder) / "augmented.onnx")
             )
             reader = _Reader(_input_name(onnx_file), batches)
-            calibrator.collect_data(reader)
-            if not reader.given:
-                raise DataError("No calibration photo could be read. Give others with --calibration DIR.")
+            try:
+                calibrator.collect_data(reader)
+            except ValueError as error:
+                if reader.given:
+                    raise
+                raise DataError(
+                    "No calibration photo could be read. Give others with --calibration DIR."
+                ) from error
             self.ranges = calibrator.compute_data()
 
     def write(self, profile: Profile, path: Path) -> None:

@@ -50,7 +50,7 @@ def read_photo(path: Path) -> Frame:
                 raise BadPhoto(path, f"{width} x {height} pixels is absurdly large (a decompression bomb?)")
             image.draft("RGB", (MAX_SIDE, MAX_SIDE))  # lets libjpeg decode a large photo at a fraction
             upright = ImageOps.exif_transpose(image)
-            rgb = np.asarray(_eight_bit(upright).convert("RGB"))
+            rgb = np.asarray(_plain(upright).convert("RGB"))
     except UnidentifiedImageError as error:
         raise BadPhoto(path, "it is not an image, or damaged at its start") from error
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
@@ -60,10 +60,13 @@ def read_photo(path: Path) -> Frame:
     return _reduced(np.ascontiguousarray(rgb[:, :, ::-1]))
 
 
-def _eight_bit(image: Any) -> Any:
-    """A grey picture of 16 bits in eight; Pillow would cut every value off at 255 instead."""
+def _plain(image: Any) -> Any:
+    """What Pillow cannot turn into RGB well: 16-bit grey, whose values it cuts off at 255, brought to
+    eight bits; and a palette with transparency, of which it complains on stderr, with its colours."""
     from PIL import Image
 
+    if image.mode == "P" and "transparency" in image.info:
+        return image.convert("RGBA")
     if not image.mode.startswith("I;16"):
         return image
     return Image.fromarray((np.asarray(image) >> 8).astype(np.uint8))
