@@ -149,9 +149,11 @@ def _network(frames: Frames, path: Path) -> tuple[Head, Any]:
         nn.init.normal_(norm.bias, std=0.2)
         norm.momentum = 1.0  # the statistics are those of the one batch below
         norm.train()
-    features = model(torch.from_numpy(frames))
+    for name, parameter in model.head.named_parameters():
+        if "gate" in name:  # zero until it is trained
+            nn.init.normal_(parameter, std=0.2)
+    model(torch.from_numpy(frames))
     pooled = model.eval()(torch.from_numpy(frames)).mean(dim=(2, 3)).numpy()
-    assert features.shape[1] == pooled.shape[1]
     weight, bias = _spread(pooled)
     logits = pooled @ weight.T + bias
     path.parent.mkdir(parents=True)

@@ -1,0 +1,272 @@
+"""The four models of one run: what is quantized how, and whether it still is the same network."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import pytest
+from onnx import TensorProto, numpy_helper
+
+from conftest import Models
+from edgecam_calibration.quantize import TENSORRT, Calibration, Profile, cpu_profile, write_fp16
+from edgecam_calibration.run import Run
+from edgecam_engines.engine import Frames
+from edgecam_engines.errors import DataError, EngineError
+from edgecam_engines.onnxruntime import OnnxRuntimeEngine
+from edgecam_engines.tensorrt_build import CPU_TARGET, build_plan
+from engines.trt_models import small_model
+
+X86 = "vendor_id\t: {vendor}\nflags\t\t: fpu sse sse2 avx2 {more}\n"
+ARM = "processor\t: 0\nFeatures\t: fp asimd asimddp\nCPU implementer\t: 0x41\n"
+
+
+class Quantizer:
+    """One QuantizeLinear or DequantizeLinear, with its constants looked up."""
+
+    def __init__(self, node: Any, constants: dict[str, Any]) -> None:
+        self.node = node
+        self.given, self.made = node.input[0], node.output[0]
+        self.scale = constants[node.input[1]]
+        self.zero_point = constants[node.input[2]]
+        self.stored = constants.get(node.input[0])  # a weight or bias; None for an activation
+
+
+class Graph:
+    def __init__(self, path: Path) -> None:
+        self.graph = onnx.load(path).graph
+        self.constants = {t.name: numpy_helper.to_array(t) for t in self.graph.initializer}
+        self.nodes = list(self.graph.node)
+        self.quantizers = [Quantizer(n, self.constants) for n in self.of("QuantizeLinear")]
+        self.dequantizers = [Quantizer(n, self.constants) for n in self.of("DequantizeLinear")]
+
+    def of(self, kind: str) -> list[Any]:
+        return [node for node in self.nodes if node.op_type == kind]
+
+    @property
+    def weights(self) -> list[Quantizer]:
+        return [q for q in self.dequantizers if q.stored is not None and q.stored.ndim > 1]
+
+    @property
+    def pinned(self) -> Quantizer:
+        """What quantizes the centred bytes."""
+        (centred,) = self.of("Sub")
+        (found,) = [q for q in self.quantizers if q.given == centred.output[0]]
+        return found
+
+
+@pytest.fixture(scope="module")
+def for_tensorrt(models: Models) -> Graph:
+    return Graph(models.path("int8-tensorrt"))
+
+
+@pytest.fixture(scope="module")
+def for_cpu(models: Models) -> Graph:
+    return Graph(models.path("int8-cpu"))
+
+
+# -- one calibration, two profiles
+
+
+def test_both_profiles_come_from_one_pass_over_the_photos(models: Models) -> None:
+    assert models.passes == 1
+    assert models.path("int8-cpu").read_bytes() != models.path("int8-tensorrt").read_bytes()
+
+
+def test_both_profiles_rest_on_the_same_ranges(for_cpu: Graph, for_tensorrt: Graph) -> None:
+    """Unsigned: 255 steps over the range. Symmetric: 127 steps over its larger half."""
+    unsigned = {q.given: float(q.scale) * 255 for q in for_cpu.quantizers}
+    shared = [
+        (float(q.scale) * 127, unsigned[q.given]) for q in for_tensorrt.quantizers if q.given in unsigned
+    ]
+    assert len(shared) > 40
+    # ORT divides symmetric ranges by 127 or by 127.5; the difference is far below what is told apart here.
+    assert all(half * 0.98 <= whole <= 2 * half * 1.02 for half, whole in shared)
+
+
+def test_the_tensorrt_profile_is_symmetric_s8_throughout(for_tensorrt: Graph) -> None:
+    assert for_tensorrt.quantizers
+    for q in [*for_tensorrt.quantizers, *for_tensorrt.dequantizers]:
+        assert q.zero_point.dtype == np.int8
+        assert not q.zero_point.any()
+
+
+def test_the_tensorrt_profile_leaves_biases_in_float(for_tensorrt: Graph) -> None:
+    stored = [t for t in for_tensorrt.graph.initializer if t.data_type == TensorProto.INT32]
+    assert stored == []
+    produced = {output for node in for_tensorrt.nodes for output in node.output}
+    biases = [node.input[2] for node in for_tensorrt.of("Conv") if len(node.input) > 2]
+    assert len(biases) > 40
+    assert not set(biases) & produced
+
+
+def test_the_cpu_profile_has_unsigned_activations_and_signed_weights(for_cpu: Graph) -> None:
+    assert {q.zero_point.dtype for q in for_cpu.quantizers} == {np.dtype(np.uint8)}
+    assert {q.stored.dtype for q in for_cpu.weights} == {np.dtype(np.int8)}
+
+
+@pytest.mark.parametrize("profile", ["int8-cpu", "int8-tensorrt"])
+def test_weights_have_one_scale_a_channel(models: Models, profile: str) -> None:
+    graph = Graph(models.path(profile))
+    assert len(graph.weights) == len(graph.of("Conv"))
+    for weight in graph.weights:
+        assert weight.scale.shape == (weight.stored.shape[0],)
+
+
+def test_the_cameras_bytes_are_the_quantized_tensor(for_cpu: Graph, for_tensorrt: Graph) -> None:
+    """Scale 1, and a zero point that undoes (or leaves) the centring by 127."""
+    assert (float(for_cpu.pinned.scale), int(for_cpu.pinned.zero_point)) == (1.0, 127)
+    assert (float(for_tensorrt.pinned.scale), int(for_tensorrt.pinned.zero_point)) == (1.0, 0)
+
+
+def test_a_quantizer_before_a_clip_has_the_range_of_the_clip(for_tensorrt: Graph) -> None:
+    """Before ReLU6 the range is wide, and most of its steps would go to values that are cut off."""
+    quantizers = {q.made: q for q in for_tensorrt.dequantizers}
+    clips = [node for node in for_tensorrt.of("Clip") if node.input[0] in quantizers]
+    assert len(clips) > 30
+    for node in clips:
+        assert float(quantizers[node.input[0]].scale) * 127 <= 6.01
+
+
+def test_in_the_cpu_profile_the_range_of_the_quantizer_is_the_relu6(for_cpu: Graph) -> None:
+    assert not for_cpu.of("Clip")
+    rectified = [q for q in for_cpu.quantizers if int(q.zero_point) == 0]
+    assert len(rectified) > 30
+    for q in rectified:
+        assert float(q.scale) * 255 <= 6.01
+
+
+@pytest.mark.parametrize("profile", ["int8-cpu", "int8-tensorrt"])
+def test_the_features_themselves_are_not_quantized(models: Models, profile: str) -> None:
+    graph = Graph(models.path(profile))
+    (last,) = [node for node in graph.nodes if graph.graph.output[0].name in node.output]
+    assert last.op_type == "Add"
+    assert not set(last.input) & {q.made for q in graph.dequantizers}
+
+
+# -- the processor decides about the range of weights
+
+
+@pytest.mark.parametrize(
+    ("text", "halved"),
+    [
+        (X86.format(vendor="GenuineIntel", more="fma"), True),
+        (X86.format(vendor="AuthenticAMD", more="fma"), True),
+        (X86.format(vendor="HygonGenuine", more="fma"), True),
+        (X86.format(vendor="GenuineIntel", more="avx512_vnni"), False),
+        (X86.format(vendor="GenuineIntel", more="avx_vnni"), False),
+        (ARM, False),
+        (None, False),
+    ],
+    ids=["Intel", "AMD", "another x86", "AVX-512 VNNI", "AVX VNNI", "ARM", "not known"],
+)
+def test_weights_lose_a_bit_where_sums_would_saturate(tmp_path: Path, text: str | None, halved: bool) -> None:
+    path = tmp_path / "cpuinfo"
+    if text is not None:
+        path.write_text(text)
+    profile = cpu_profile(path)
+    assert profile.reduce_range is halved
+    assert not profile.signed
+
+
+@pytest.fixture(scope="module")
+def calibrated(tmp_path_factory: pytest.TempPathFactory) -> Calibration:
+    """A model of one convolution: quick to write in any profile."""
+    path = tmp_path_factory.mktemp("small") / "small.onnx"
+    onnx.save(small_model(), path)
+    rng = np.random.default_rng(0)
+    return Calibration(path, [rng.integers(0, 256, (2, 16, 16, 3)).astype(np.uint8)])
+
+
+@pytest.mark.parametrize("reduce", [True, False])
+def test_reduced_weights_keep_to_seven_bits(tmp_path: Path, calibrated: Calibration, reduce: bool) -> None:
+    path = tmp_path / "int8.onnx"
+    calibrated.write(Profile("any", signed=False, reduce_range=reduce, quantize_bias=True), path)
+    largest = max(np.abs(weight.stored.astype(int)).max() for weight in Graph(path).weights)
+    assert largest <= 64 if reduce else largest >= 120
+
+
+def test_writing_a_profile_changes_no_later_one(tmp_path: Path, calibrated: Calibration) -> None:
+    for name, profile in (("a", TENSORRT), ("b", cpu_profile()), ("c", TENSORRT)):
+        calibrated.write(profile, tmp_path / name)
+    assert (tmp_path / "a").read_bytes() == (tmp_path / "c").read_bytes()
+
+
+def test_calibrating_on_nothing_is_said_and_not_a_crash(tmp_path: Path) -> None:
+    onnx.save(small_model(), tmp_path / "small.onnx")
+    nothing: Iterator[Frames] = iter(())
+    with pytest.raises(DataError, match="No calibration photo could be read"):
+        Calibration(tmp_path / "small.onnx", nothing)
+
+
+def test_a_graph_that_edgecam_did_not_export_is_refused(tmp_path: Path) -> None:
+    model = small_model()
+    model.graph.input[0].type.tensor_type.elem_type = TensorProto.FLOAT
+    onnx.save(model, tmp_path / "other.onnx")
+    with pytest.raises(EngineError, match=r"other\.onnx does not take one uint8 image"):
+        Calibration(tmp_path / "other.onnx", iter(()))
+
+
+# -- FP16
+
+
+def test_softmax_stays_in_fp32_inside_the_fp16_graph(models: Models) -> None:
+    graph = Graph(models.path("fp16"))
+    halves = {t.name for t in graph.graph.initializer if t.data_type == TensorProto.FLOAT16}
+    assert len(halves) > 40
+    makers = {output: node for node in graph.nodes for output in node.output}
+    assert graph.of("Softmax")
+    for softmax in graph.of("Softmax"):
+        cast = makers[softmax.input[0]]
+        assert cast.op_type == "Cast"
+        assert [a.i for a in cast.attribute if a.name == "to"] == [TensorProto.FLOAT]
+
+
+@pytest.mark.parametrize("name", ["fp32", "fp16", "int8-cpu", "int8-tensorrt"])
+def test_every_model_takes_bytes_and_gives_float32(models: Models, name: str) -> None:
+    graph = Graph(models.path(name)).graph
+    assert [i.type.tensor_type.elem_type for i in graph.input] == [TensorProto.UINT8]
+    assert [o.type.tensor_type.elem_type for o in graph.output] == [TensorProto.FLOAT]
+    assert graph.input[0].type.tensor_type.shape.dim[0].dim_param  # any batch
+
+
+@pytest.mark.parametrize(
+    ("name", "fuse", "most"),
+    [("fp16", True, 0.01), ("int8-cpu", True, 0.35), ("int8-tensorrt", False, 0.25)],
+)
+def test_features_stay_close_to_those_of_fp32(
+    models: Models, val_frames: Frames, name: str, fuse: bool, most: float
+) -> None:
+    """Relative L2, with the kernels that each model is meant for."""
+    wanted = OnnxRuntimeEngine(models.path("fp32"), name="fp32").infer(val_frames[::4])
+    got = OnnxRuntimeEngine(models.path(name), name=name, fuse=fuse).infer(val_frames[::4])
+    centred = wanted - wanted.mean(axis=(0, 2, 3), keepdims=True)
+    assert np.linalg.norm(got - wanted) / np.linalg.norm(centred) < most
+
+
+def test_fp16_is_written_at_once_and_again_the_same(
+    models: Models, finished_run: Run, tmp_path: Path
+) -> None:
+    write_fp16(finished_run.model, tmp_path / "fp16.onnx")
+    assert (tmp_path / "fp16.onnx").read_bytes() == models.path("fp16").read_bytes()
+    assert [p.name for p in tmp_path.iterdir()] == ["fp16.onnx"]
+
+
+# -- NVIDIA's own builder
+
+
+@pytest.mark.parametrize("name", ["fp32", "fp16", "int8-tensorrt"])
+def test_nvidias_builder_compiles_the_models_of_a_run(models: Models, tmp_path: Path, name: str) -> None:
+    trt = pytest.importorskip(
+        "tensorrt_rtx", reason="needs the package tensorrt-rtx-cu12, whose builder runs without a GPU"
+    )
+    sidecar = build_plan(
+        models.path(name),
+        tmp_path / "model.plan",
+        trt=trt,
+        target=CPU_TARGET,
+        precision=name.split("-", maxsplit=1)[0],
+    )
+    assert (tmp_path / "model.plan").stat().st_size > 1_000_000
+    assert sidecar.profile[0] == [1, 96, 128, 3]
