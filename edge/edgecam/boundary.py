@@ -18,6 +18,7 @@ import typer
 
 from edgecam_engines.errors import EdgecamError
 
+INTERRUPTED: Final = 130
 # Every complaint about usage, and the only name for it that lasts: Typer was built on the package click
 # and then took it in as a private module.
 _UsageProblem: Final[Any] = typer.BadParameter.__mro__[2]
@@ -34,23 +35,34 @@ def code_of(call: Callable[[], Any]) -> int:
     try:
         result = call()
         code = result if isinstance(result, int) else 0
+        if code == INTERRUPTED:  # a later Typer catches Ctrl-C and says nothing
+            _told("Interrupted.", code)
     except EdgecamError as error:
         code = _told(str(error), 1)
     except (KeyboardInterrupt, typer.Abort):
-        code = _told("Interrupted.", 130)
+        code = _told("Interrupted.", INTERRUPTED)
     except _UsageProblem as error:
         error.show()
         code = error.exit_code
     except typer.Exit as leaving:
         code = leaving.exit_code
     except BrokenPipeError:
-        # Whoever read our output has gone, as `head` does; Python would complain at exit.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        code = 0
+        code = _reader_gone()
+    except SystemExit as leaving:
+        # Typer and rich both turn a broken pipe into this.
+        if not isinstance(leaving.__context__, BrokenPipeError):
+            raise
+        code = _reader_gone()
     except Exception as error:
         full = isinstance(error, OSError) and error.errno in {errno.ENOSPC, errno.EDQUOT}
         code = _told(_disk_full(error), 1) if full else _told(_unexpected(error), 3)
     return code
+
+
+def _reader_gone() -> int:
+    """Whoever read our output has enough, as `head` does. Python would complain about it at exit."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+    return 0
 
 
 def _told(message: str, code: int) -> int:
