@@ -6,7 +6,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import onnx
 import pytest
+from onnx import TensorProto, helper
 
 from edgecam_engines.backends import BACKENDS, Model, open_engine
 from edgecam_engines.cuda import probe
@@ -162,3 +164,30 @@ def test_a_file_that_is_no_model_is_an_engine_error(
         path.write_bytes(content)
     with pytest.raises(EngineError):
         open_engine(backend, Model(path, "fp32", tmp_path / "plans"))
+
+
+@pytest.mark.parametrize(
+    ("kind", "shape"),
+    [
+        (TensorProto.FLOAT, ["n", 16, 16, 3]),
+        (TensorProto.UINT8, ["n", 3, 16, 16]),
+        (TensorProto.UINT8, ["n", "h", "w", 3]),
+        (TensorProto.UINT8, [16, 16, 3]),
+    ],
+    ids=["float", "planes first", "any size", "no batch"],
+)
+def test_a_model_that_takes_other_images_is_refused_with_what_it_takes(
+    tmp_path: Path, kind: int, shape: list[int | str]
+) -> None:
+    graph = helper.make_graph(
+        [helper.make_node("Cast", ["image"], ["features"], to=TensorProto.FLOAT)],
+        "other",
+        [helper.make_tensor_value_info("image", kind, shape)],
+        [helper.make_tensor_value_info("features", TensorProto.FLOAT, shape)],
+    )
+    onnx.save(
+        helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=10),
+        tmp_path / "other.onnx",
+    )
+    with pytest.raises(EngineError, match=r"other\.onnx takes .*not one uint8 image"):
+        open_engine("onnxruntime", Model(tmp_path / "other.onnx", "fp32", tmp_path))
