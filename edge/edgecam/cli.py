@@ -1,5 +1,6 @@
 """The command line: one function a command, heavy imports inside it, one boundary for errors."""
 
+from enum import Enum
 from pathlib import Path
 from typing import Annotated, Optional
 
@@ -21,8 +22,30 @@ DEFAULT = Options()
 Bundle = Annotated[Path, typer.Argument(help="A bundle from `edgecam build-engine`.")]
 Json = Annotated[bool, typer.Option("--json", help="One JSON document on stdout, logs on stderr.")]
 Threads = Annotated[int, typer.Option(min=1, help="CPU threads of the engine.")]
+
+
+class Precision(str, Enum):
+    auto = "auto"
+    fp32 = "fp32"
+    fp16 = "fp16"
+    int8 = "int8"
+
+
+class Backend(str, Enum):
+    onnxruntime = "onnxruntime"
+    tensorrt = "tensorrt"
+    fixed = "fixed"
+
+
+class BuildBackend(str, Enum):
+    auto = "auto"
+    onnxruntime = "onnxruntime"
+    tensorrt = "tensorrt"
+
+
 BackendName = Annotated[
-    Optional[str], typer.Option("--backend", help="onnxruntime or tensorrt; otherwise what the bundle ships.")  # noqa: UP045
+    Optional[Backend],  # noqa: UP045
+    typer.Option("--backend", help="Otherwise what the bundle ships."),
 ]
 
 
@@ -105,8 +128,8 @@ def train(
 def build_engine(
     run: Annotated[Path, typer.Argument(help="A run folder from `edgecam train`.")],
     out: Annotated[Path, typer.Option(help="The bundle to make, NAME.edgecam.")],
-    precision: Annotated[str, typer.Option(help="auto, fp32, fp16 or int8.")] = "auto",
-    backend: Annotated[str, typer.Option(help="auto, onnxruntime or tensorrt.")] = "auto",
+    precision: Annotated[Precision, typer.Option(help="What may ship.")] = Precision.auto,
+    backend: Annotated[BuildBackend, typer.Option(help="What it is built for.")] = BuildBackend.auto,
     calibration: Annotated[
         Optional[Path], typer.Option(help="Folder of photos to calibrate with; otherwise training photos.")  # noqa: UP045
     ] = None,
@@ -121,8 +144,8 @@ def build_engine(
     build(
         run,
         out,
-        precision=precision,
-        backend=backend,
+        precision=precision.value,
+        backend=backend.value,
         calibration=calibration,
         max_drop=max_drop,
         min_cam_iou=min_cam_iou,
@@ -142,7 +165,7 @@ def evaluate(
     """Measure how well a bundle names labelled photos."""
     from edgecam.commands.evaluate import evaluate
 
-    evaluate(bundle, data, json=json, backend=backend, threads=threads)
+    evaluate(bundle, data, json=json, backend=backend and backend.value, threads=threads)
 
 
 @app.command()
@@ -157,7 +180,9 @@ def bench(
     """Time one bundle on this machine and print the result."""
     from edgecam.commands.bench import bench
 
-    bench(bundle, runs=runs, json=json, backend=backend, threads=threads, histogram=histogram)
+    bench(
+        bundle, runs=runs, json=json, backend=backend and backend.value, threads=threads, histogram=histogram
+    )
 
 
 @app.command()
@@ -186,7 +211,7 @@ def run(
     run(
         bundle,
         camera,
-        backend=backend,
+        backend=backend and backend.value,
         head=head,
         record=record,
         json_lines=json,

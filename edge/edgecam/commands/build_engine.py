@@ -2,10 +2,9 @@
 
 from pathlib import Path
 
-from edgecam_calibration.build import PRECISIONS, build_engine
+from edgecam_calibration.build import build_engine
 from edgecam_calibration.gate import Bounds
 from edgecam_engines.console import emit, log
-from edgecam_engines.errors import EngineError
 
 
 def build(
@@ -21,8 +20,6 @@ def build(
     json: bool,
 ) -> None:
     """Build and say what ships. Raises GateRefused and the errors of errors.py."""
-    if precision not in {"auto", *PRECISIONS}:
-        raise EngineError(f"There is no precision {precision!r}. Choose auto, {', '.join(PRECISIONS)}.")
     built = build_engine(
         run,
         out,
