@@ -84,6 +84,9 @@ def train(
         float, typer.Option(help="Share of the epochs at a smaller input.")
     ] = DEFAULT.small_share,
     val_share: Annotated[float, typer.Option(help="Validation share without DATA/val.")] = DEFAULT.val_share,
+    balance: Annotated[
+        float, typer.Option(help="0 shows photos equally often, 1 classes, 0.5 is between.")
+    ] = DEFAULT.balance,
     min_photos: Annotated[int, typer.Option(help="Fewest photos a class.")] = DEFAULT.min_photos,
     json: Json = False,
 ) -> None:
@@ -120,6 +123,7 @@ def train(
         small_share=small_share,
         val_share=val_share,
         min_photos=min_photos,
+        balance=balance,
     )
     train(data, out, options, resume=resume, json=json)
 

@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from edgecam_training.augment import augment, random_crop, recolour
-from edgecam_training.batches import Batch, epoch_batches, steps_per_epoch
+from edgecam_training.batches import Batch, epoch_batches, epoch_order, steps_per_epoch
 
 PHOTOS = np.random.default_rng(0).integers(0, 256, size=(11, 60, 90, 3), dtype=np.uint8)
 LABELS = np.arange(11, dtype=np.int64)  # each photo has its own number, so a batch says who is in it
@@ -143,3 +143,34 @@ def test_colours_change_by_one_curve_a_channel_and_stay_in_range() -> None:
         changed = recolour(ramp, np.random.default_rng(seed)).reshape(256, 3).astype(int)
         assert (np.diff(changed, axis=0) >= 0).all()  # brighter stays brighter
         assert abs(changed[128] - 128).max() <= 45  # light: a shift of 25 and 7 % of white balance
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_an_unbalanced_epoch_shows_every_photo_once(seed: int) -> None:
+    labels = np.array([0] * 17 + [2] * 3)  # class 1 has no photo
+    order = epoch_order(labels, 0.0, np.random.default_rng(seed))
+    assert sorted(order) == list(range(20))
+
+
+@pytest.mark.parametrize("balance", [0.25, 0.5, 1.0])
+def test_balance_shows_classes_in_the_promised_shares(balance: float) -> None:
+    counts = np.array([90, 40, 5])
+    labels = np.repeat(np.arange(3), counts)
+    rng = np.random.default_rng(0)
+    orders = [epoch_order(labels, balance, rng) for _ in range(400)]
+    assert all(len(order) == len(labels) for order in orders)
+    shown = np.bincount(labels[np.concatenate(orders)]) / (400 * len(labels))
+    promised = counts ** (1 - balance) / (counts ** (1 - balance)).sum()
+    np.testing.assert_allclose(shown, promised, atol=0.01)
+    times = np.bincount(orders[0], minlength=len(labels))[labels == 2]
+    assert times.max() - times.min() <= 1
+
+
+def test_a_photo_shown_twice_in_an_epoch_is_changed_in_two_ways() -> None:
+    frames = np.random.default_rng(0).integers(0, 256, (12, 48, 48, 3), dtype=np.uint8)
+    labels = np.array([0] * 11 + [1])
+    batches = epoch_batches(frames, labels, hw=(32, 32), batch=12, min_crop=0.5, balance=1.0, seed=(0, 0))
+    (batch,) = batches
+    rare = batch.frames[batch.labels == 1]
+    assert len(rare) >= 5
+    assert len({frame.numpy().tobytes() for frame in rare}) == len(rare)

@@ -31,21 +31,37 @@ def epoch_batches(
     batch: int,
     min_crop: float,
     flip_vertical: bool = False,
+    balance: float = 0.0,
     seed: tuple[int, int],
     first_step: int = 0,
 ) -> Iterator[Batch]:
-    """One epoch from `first_step` on. Every draw depends on (seed, photo) alone, so an epoch can be
-    taken up again at any step and gives the same batches."""
-    order = np.random.default_rng(seed).permutation(len(photos))
-
+    """One epoch from `first_step` on. Every draw depends on (seed, place in the epoch) alone, so an
+    epoch can be taken up again at any step and gives the same batches."""
+    order = epoch_order(labels, balance, np.random.default_rng(seed))
     change = partial(augment, min_crop=min_crop, flip_vertical=flip_vertical)
 
     def make(step: int) -> Batch:
-        chosen = order[step * batch : (step + 1) * batch]
-        frames = [change(photos[i], hw, np.random.default_rng([*seed, int(i)])) for i in chosen]
+        places = range(step * batch, min((step + 1) * batch, len(order)))
+        chosen = order[places.start : places.stop]
+        rngs = [np.random.default_rng([*seed, place]) for place in places]
+        frames = [change(photos[i], hw, rng) for i, rng in zip(chosen, rngs, strict=True)]
         return Batch(torch.from_numpy(np.stack(frames)), torch.from_numpy(labels[chosen]))
 
     yield from ahead(make, range(first_step, steps_per_epoch(len(photos), batch)))
+
+
+def epoch_order(labels: NDArray[np.int64], balance: float, rng: np.random.Generator) -> NDArray[np.int64]:
+    """As many indices as there are photos, in random order, (n,).
+
+    A class of c photos is shown in proportion to c^(1 - balance): 0 shows every photo once, 1 all classes
+    alike. A photo that is due r times is shown floor(r) or ceil(r) times (systematic resampling).
+    """
+    n = len(labels)
+    mixed = rng.permutation(n)
+    weight = np.maximum(np.bincount(labels), 1)[labels[mixed]] ** -float(balance)
+    due = np.round(np.cumsum(weight) * (n / weight.sum()), 6)
+    times = np.diff(np.floor(np.concatenate([[0.0], due]) + rng.random())).astype(np.int64)
+    return rng.permutation(np.repeat(mixed, times))
 
 
 def ahead(make: Callable[[int], Batch], steps: range) -> Iterator[Batch]:

@@ -52,6 +52,7 @@ class Options:
     # Data
     val_share: float = 0.15  # taken from the photos when there is no val folder
     min_photos: int = 5  # a class with fewer is refused
+    balance: float = 0.5  # 0 shows every photo once an epoch, 1 every class equally often
     seed: int = 0
 
     def __post_init__(self) -> None:
@@ -66,7 +67,7 @@ class Options:
         _demand(self.min_photos >= 2, "min_photos must be at least 2")
         for name in ("label_smoothing", "dropout", "ema", "val_share"):
             _demand(0 <= getattr(self, name) < 1, f"{name} must be at least 0 and below 1")
-        for name in ("mix_probability", "small_share", "seam_share"):
+        for name in ("mix_probability", "small_share", "seam_share", "balance"):
             _demand(0 <= getattr(self, name) <= 1, f"{name} must be within 0 and 1")
         for name in ("min_crop", "seam_scale", "small_scale"):
             _demand(0 < getattr(self, name) <= 1, f"{name} must be above 0 and at most 1")

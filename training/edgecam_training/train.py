@@ -108,6 +108,7 @@ def train(data: Path, run: Path, options: Options, *, resume: bool = False) -> J
                 batch=options.batch,
                 min_crop=options.min_crop,
                 flip_vertical=options.flip_vertical,
+                balance=options.balance,
                 seed=(options.seed, epoch),
                 first_step=first_step,
             )
