@@ -7,6 +7,7 @@ a candidate loses is the candidate's own.
 
 import json
 import shutil
+import signal
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -25,6 +26,9 @@ from edgecam_engines.engine import Frame, Frames
 from edgecam_engines.geometry import fit_batch
 from edgecam_engines.head import Head, save_head
 from edgecam_engines.photo import read_photo
+
+# A shell that starts the suite in the background has it ignore Ctrl-C, and every process it starts too.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 INPUT_HW: Final = (96, 128)  # sides that differ, so that none is taken for the other
 SCENES: Final = ("chelsea", "coffee", "astronaut", "rocket", "hubble_deep_field", "immunohistochemistry")

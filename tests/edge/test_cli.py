@@ -23,7 +23,7 @@ from edgecam_engines.errors import SourceError
 
 COMMANDS = ("train", "build-engine", "eval", "bench", "run", "doctor", "demo")
 HEAVY = ("torch", "torchvision", "cv2", "onnxruntime", "onnx", "matplotlib", "numpy")
-WAIT_S = 120
+WAIT_S = 240
 
 
 class Told(NamedTuple):

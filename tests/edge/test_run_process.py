@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 from edge.loop_kit import CLASSES, frames_in, make_bundle, make_video
+from edgecam_calibration.build import build_engine
 
 KEYS = ["frame", "captured_at", "age_ms", "skipped", "label", "confidence", "box", "top"]
 WAIT_S = 60
@@ -77,7 +78,7 @@ def finish(process: "subprocess.Popen[str]") -> tuple[int, str, str]:
     return process.returncode, out, err
 
 
-def test_a_run_over_ssh_writes_lines_and_a_recording_and_stays_small(bundle: Path, tmp_path: Path) -> None:
+def test_a_run_over_ssh_writes_lines_and_a_recording(bundle: Path, tmp_path: Path) -> None:
     video = make_video(tmp_path / "hd.mp4", frames=40, hw=(720, 1280))
     path = tmp_path / "out" / "overlay.mp4"
     code, out, err = finish(start(bundle, video, path, json_lines=True))
@@ -86,6 +87,19 @@ def test_a_run_over_ssh_writes_lines_and_a_recording_and_stays_small(bundle: Pat
     assert [line["frame"] for line in lines] == list(range(40))
     assert all(list(line) == KEYS for line in lines)
     assert len(frames_in(path)) == 40
+    about = json.loads(err.splitlines()[-1])
+    assert about["heavy"] == []
+
+
+def test_the_default_network_on_a_720p_video_stays_small_and_without_torch(
+    run_folder: Path, tmp_path: Path
+) -> None:
+    bundle = tmp_path / "real.edgecam"
+    build_engine(run_folder, bundle, precision="fp32")
+    video = make_video(tmp_path / "hd.mp4", frames=40, hw=(720, 1280))
+    code, out, err = finish(start(bundle, video, json_lines=True))
+    assert code == 0, err
+    assert len(out.splitlines()) == 40
     about = json.loads(err.splitlines()[-1])
     assert about["heavy"] == []
     assert about["peak_kib"] / 1024 < PEAK_MIB

@@ -32,6 +32,7 @@ from training.photo_kit import COLOURS, make_photos
 
 # Four steps an epoch; the first epoch trains the head, the second the last stages too, the third all.
 OPTIONS = Options(
+    small_share=0.6,
     input_height=64,
     input_width=96,
     backbone="mobilenet_v3_small",
