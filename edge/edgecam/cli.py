@@ -239,7 +239,7 @@ def doctor(json: Json = False) -> None:
 @app.command()
 def demo(
     out: Annotated[Path, typer.Option(help="Folder for everything the demo makes.")] = Path("demo-out"),
-    epochs: Annotated[int, typer.Option(min=1, help="Length of the demo's training.")] = 12,
+    epochs: Annotated[int, typer.Option(min=1, help="Length of the demo's training.")] = 16,
     json: Json = False,
 ) -> None:
     """The whole road on real photos: train, build, measure, and a video with overlay. About ten minutes."""

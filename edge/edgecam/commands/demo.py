@@ -45,8 +45,23 @@ class Timed(NamedTuple):
 
 
 def recipe(epochs: int) -> Options:
-    """Defects are small and can lie anywhere, so crops keep most of a cell; a cell has no upside."""
-    return Options(epochs=epochs, min_crop=0.6, flip_vertical=True, seed=SEED)
+    """Defects are a few pixels wide and can lie anywhere; a cell has no upside.
+
+    So the input is larger than the default, crops keep most of a cell, and nothing is pasted over it: a
+    box of another cell can hide the very crack that the label is about.
+    """
+    return Options(
+        epochs=epochs,
+        input_height=224,
+        input_width=224,
+        batch=16,
+        min_crop=0.8,
+        flip_vertical=True,
+        mix="none",
+        er=0.0,
+        ecr=0.0,
+        seed=SEED,
+    )
 
 
 def demo(folder: Path, *, epochs: int, json: bool) -> None:
