@@ -8,27 +8,26 @@ The main thread draws because windows belong to it, and signals reach it.
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager, suppress
+from collections.abc import Callable
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import Final, NamedTuple
-
-import cv2
 
 from edgecam import memory, overlay
 from edgecam.recognise import recognise
 from edgecam.result import Result
-from edgecam.signals import Stop, stop_on_signal
 from edgecam.sinks.sink import Finished, Sink
 from edgecam.sources import open_source
 from edgecam.sources.newest import Ended, Slot
 from edgecam.sources.paced import Paced
 from edgecam.sources.reader import Reader, ThreadReader
 from edgecam.sources.source import Source
+from edgecam.threads import one_opencv_thread
 from edgecam_engines.bundle import open_bundle
 from edgecam_engines.engine import Engine, Frame
 from edgecam_engines.errors import OutputError
 from edgecam_engines.head import Head
+from edgecam_engines.signals import Stop, stop_on_signal
 
 LOOK_S: Final = 0.05  # how often a waiting thread looks whether it should stop
 RATE_OVER: Final = 30  # results that the frame rate is measured over
@@ -91,7 +90,7 @@ def run(
     opened = open_bundle(bundle)
     chosen = opened.head(head)
     with ExitStack() as cleanup:
-        cleanup.enter_context(_one_opencv_thread())
+        cleanup.enter_context(one_opencv_thread())
         memory.share()
         stop = cleanup.enter_context(stop_on_signal())
         # The engine before the camera: opening it takes more memory than it keeps, and frames would age.
@@ -233,17 +232,6 @@ def _rate(times: deque[float]) -> float:
     """Frames per second over the last results; 0 for the first."""
     passed = times[-1] - times[0]
     return (len(times) - 1) / passed if passed > 0 else 0.0
-
-
-@contextmanager
-def _one_opencv_thread() -> Iterator[None]:
-    """OpenCV's own threads would fight the three stages for the cores."""
-    before = cv2.getNumThreads()
-    cv2.setNumThreads(1)
-    try:
-        yield
-    finally:
-        cv2.setNumThreads(before)
 
 
 def _in_words(summary: Summary) -> str:

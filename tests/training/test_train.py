@@ -19,6 +19,7 @@ from edgecam_engines.errors import OutputError, TrainingError
 from edgecam_engines.head import load_head
 from edgecam_engines.onnxruntime import OnnxRuntimeEngine
 from edgecam_engines.photo import read_photo
+from edgecam_engines.signals import stop_on_signal
 from edgecam_training.backbone import DEFAULT
 from edgecam_training.batches import Batch
 from edgecam_training.judge import Judged
@@ -26,7 +27,6 @@ from edgecam_training.losses import l2_penalty, penalized_weights
 from edgecam_training.mixing import Mixed
 from edgecam_training.model import Model, read_tensors
 from edgecam_training.options import Options, load_options
-from edgecam_training.stopping import stop_on_signal
 from edgecam_training.train import make_optimizer, mix, one_step, set_rates, train, unfreeze
 from training.photo_kit import COLOURS, make_photos
 
@@ -338,9 +338,9 @@ def test_a_damaged_checkpoint_is_explained(
 def test_the_first_signal_asks_and_the_second_interrupts() -> None:
     before = signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGTERM)
     with stop_on_signal() as stop:
-        assert not stop
+        assert not stop.asked
         os.kill(os.getpid(), signal.SIGTERM)
-        assert stop
+        assert stop.asked
         with pytest.raises(KeyboardInterrupt):
             press_ctrl_c()
     assert (signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGTERM)) == before

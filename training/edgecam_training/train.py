@@ -17,6 +17,7 @@ from torch import Tensor
 from edgecam_engines.console import bar, log
 from edgecam_engines.errors import TrainingError
 from edgecam_engines.files import write_json
+from edgecam_engines.signals import stop_on_signal
 from edgecam_training.allocator import keep_freed_memory
 from edgecam_training.batches import Batch, epoch_batches, steps_per_epoch
 from edgecam_training.checkpoint import Position, load_checkpoint, save_checkpoint
@@ -28,7 +29,6 @@ from edgecam_training.mixing import MIXES, Mixed, unmixed
 from edgecam_training.model import Model
 from edgecam_training.options import Options, load_options, save_options, shrunk
 from edgecam_training.seam import present_classes, rescale_losses, shrink, statistics_kept
-from edgecam_training.stopping import stop_on_signal
 
 
 @dataclass(frozen=True)
@@ -125,7 +125,7 @@ def train(data: Path, run: Path, options: Options, *, resume: bool = False) -> J
                 losses.append(loss)
                 progress.advance(task)
                 progress.update(task, note=f"loss {loss:.3f}")
-                if stop:
+                if stop.asked:
                     batches.close()
                     save_checkpoint(
                         run / "checkpoint.pt", Position(epoch, step + 1), model, ema, optimizer, fingerprint
@@ -151,7 +151,7 @@ def train(data: Path, run: Path, options: Options, *, resume: bool = False) -> J
                 f"epoch {epoch + 1}/{options.epochs}: loss {history[-1]['train_loss'] or math.nan:.3f}, "
                 f"val top-1 {judged.report.top1:.1%}, {seconds:.0f} s"
             )
-            if stop:  # asked for while the epoch was judged
+            if stop.asked:  # asked for while the epoch was judged
                 raise stopped(data, run)
 
     # -- what is kept

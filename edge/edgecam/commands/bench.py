@@ -1,14 +1,12 @@
 """`edgecam bench`: how long one frame takes with a bundle on this machine."""
 
 import os
-from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing
 from datetime import datetime, timezone
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 from rich.markup import escape
@@ -17,6 +15,7 @@ from rich.table import Table
 from edgecam import overlay
 from edgecam.bench import FRAME_HW, Stages, measure, order_statistic, report, synthetic_frame, upper_bound
 from edgecam.machine import describe_machine
+from edgecam.threads import one_opencv_thread
 from edgecam_engines.bundle import Bundle, open_bundle
 from edgecam_engines.console import emit, log, out
 from edgecam_engines.errors import OutputError
@@ -36,7 +35,7 @@ def bench(
         _need_matplotlib()
     opened = open_bundle(bundle)
     busy = os.getloadavg()[0]  # before our own work counts in it
-    with closing(opened.engine(backend, threads=threads)) as engine, _one_opencv_thread():
+    with closing(opened.engine(backend, threads=threads)) as engine, one_opencv_thread():
         measured = measure(
             engine,
             opened.head(),
@@ -120,14 +119,3 @@ def _draw_histogram(latency_ms: NDArray[np.float64], engine: str, path: Path) ->
     axes.set(title=f"{engine}, {len(latency_ms)} frames", xlabel="latency of one frame, ms", ylabel="frames")
     axes.legend()
     write_atomically(path, lambda file: figure.savefig(file, dpi=120))
-
-
-@contextmanager
-def _one_opencv_thread() -> Iterator[None]:
-    """As in the loop, where OpenCV's own threads would fight the stages for the cores."""
-    before = cv2.getNumThreads()
-    cv2.setNumThreads(1)
-    try:
-        yield
-    finally:
-        cv2.setNumThreads(before)

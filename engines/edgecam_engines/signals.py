@@ -1,4 +1,4 @@
-"""SIGINT and SIGTERM ask the loop to end; they do not cut it off in the middle of a file."""
+"""SIGINT and SIGTERM ask long work to end; they do not cut it off in the middle of a step or a file."""
 
 import signal
 import threading
