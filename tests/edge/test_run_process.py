@@ -18,6 +18,7 @@ from edgecam_calibration.build import build_engine
 KEYS = ["frame", "captured_at", "age_ms", "skipped", "label", "confidence", "box", "top"]
 WAIT_S = 60
 PEAK_MIB = 160
+FILES_MIB = 70
 
 # What the command line does with the function, and a last line on stderr about the process itself.
 DRIVER = r"""
@@ -36,8 +37,9 @@ except EdgecamError as error:
     code = 1
 heavy = sorted({"torch", "torchvision", "onnx", "matplotlib"} & set(sys.modules))
 # Not ru_maxrss: Linux carries the parent's over, and pytest is large.
-peak_kib = int(re.search(r"VmHWM:\s*(\d+)", Path("/proc/self/status").read_text())[1])
-print(json.dumps({"heavy": heavy, "peak_kib": peak_kib}), file=sys.stderr)
+status = dict(re.findall(r"(\w+):\s*(\d+) kB", Path("/proc/self/status").read_text()))
+peak_kib, file_kib = int(status["VmHWM"]), int(status["RssFile"])
+print(json.dumps({"heavy": heavy, "peak_kib": peak_kib, "file_kib": file_kib}), file=sys.stderr)
 sys.exit(code)
 """
 
@@ -102,7 +104,9 @@ def test_the_default_network_on_a_720p_video_stays_small_and_without_torch(
     assert len(out.splitlines()) == 40
     about = json.loads(err.splitlines()[-1])
     assert about["heavy"] == []
-    assert about["peak_kib"] / 1024 < PEAK_MIB
+    # Of the libraries' files the kernel maps 70 MiB, or 40 MiB more right after they were installed, when its
+    # cache holds them in large pieces. What the process itself asks for must leave room for the 70 within 160.
+    assert (about["peak_kib"] - about["file_kib"]) / 1024 < PEAK_MIB - FILES_MIB
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
