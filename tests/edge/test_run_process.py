@@ -105,7 +105,7 @@ def test_the_default_network_on_a_720p_video_stays_small_and_without_torch(
     about = json.loads(err.splitlines()[-1])
     assert about["heavy"] == []
     # Of the libraries' files the kernel maps 70 MiB, or 40 MiB more right after they were installed, when its
-    # cache holds them in large pieces. What the process itself asks for must leave room for the 70 within 160.
+    # cache holds them in large pieces. What the process itself asks for must leave room for 70 within 160.
     assert (about["peak_kib"] - about["file_kib"]) / 1024 < PEAK_MIB - FILES_MIB
 
 
