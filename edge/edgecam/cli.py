@@ -242,7 +242,7 @@ def demo(
     epochs: Annotated[int, typer.Option(min=1, help="Length of the demo's training.")] = 16,
     json: Json = False,
 ) -> None:
-    """The whole road on real photos: train, build, measure, and a video with overlay. About ten minutes."""
+    """The whole road on real photos: train, build, measure, and a video with overlay."""
     from edgecam.commands.demo import demo
 
     demo(out, epochs=epochs, json=json)
