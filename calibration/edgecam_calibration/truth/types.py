@@ -12,7 +12,7 @@ x1 is width - 1) and how the protocol's IoU counts. Each reader says how its for
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Final, Protocol
 
@@ -20,12 +20,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 IGNORE: Final = 255  # a pixel that counts neither for nor against
-NO_BOXES: Final[NDArray[np.float64]] = np.zeros((0, 4))
-NO_BOXES.flags.writeable = False
 
 Boxes = NDArray[np.float64]  # (k, 4) x0, y0, x1, y1, see above
 Mask = NDArray[np.uint8]  # (h, w)
 Label = str | int | None  # a class's name, its index as the format counts, or not said
+
+
+def no_boxes() -> Boxes:
+    """(0, 4)."""
+    return np.zeros((0, 4))
 
 
 @dataclass(frozen=True)
@@ -68,7 +71,7 @@ class ImageTruth:
     image_id: str  # as the format names it, usually a path below a folder of images
     size: tuple[int, int] | None = None  # (w, h) of the image that the boxes are measured in
     label: Label = None  # what the image shows; None when it is not said or shows several classes
-    boxes: Boxes = NO_BOXES
+    boxes: Boxes = field(default_factory=no_boxes)
     box_labels: tuple[Label, ...] = ()  # (k,) one for each box; None is any class
     masks: Masks | None = None
 
