@@ -59,8 +59,9 @@ def read_truth(
     to the boxes. `classes` are those asked for: objects of others are left out and reported.
     Everything that is wrong is in `problems`. Raises DataError when the whole cannot be read.
     """
-    if not path.exists():
-        raise DataError(f"{path} does not exist.\nCheck the path and give it again.")
+    for given in (path, masks):
+        if given is not None and not given.exists():
+            raise DataError(f"{given} does not exist.\nCheck the path and give it again.")
     name = format or recognise(path)
     if name not in FORMATS:
         raise DataError(f"There is no format {name!r}.\nChoose one of: {', '.join(FORMATS)}.")

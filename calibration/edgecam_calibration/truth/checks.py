@@ -125,7 +125,7 @@ def _inside(box: Corners, size: Size, said: str, where: str, findings: Findings)
     if x0 < -0.5 or y0 < -0.5 or x1 > w - 0.5 or y1 > h - 0.5:
         findings.add(
             where,
-            f"{said} partly outside the image of {w} x {h} pixels, whose last pixel is {w - 1},{h - 1}",
+            f"{said} partly outside the image of {w} x {h} pixels, whose last is {w - 1},{h - 1}",
             kept=True,
         )
     return True

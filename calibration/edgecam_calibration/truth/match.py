@@ -68,19 +68,29 @@ def match(truth: Truth, photos: Iterable[Path], root: Path) -> Matched:
 
 
 def with_masks(truth: Truth, masks: Truth) -> Truth:
-    """The truth with the masks that another one has for the same images, matched as photos are."""
+    """The truth with the masks that another one has for the same images, matched as photos are.
+
+    The images stay those of the first: they are what is measured. Masks of others are left out, which is
+    reported once.
+    """
     pairs, ambiguous = pair(list(truth.images), list(masks.images))
     images = dict(truth.images)
     problems = [*truth.problems, *masks.problems]
     for image_id, key in pairs.items():
         mask, image = masks.images[key], images[image_id]
         if image.size is not None and mask.size not in (None, image.size):
-            file = mask.masks.path if isinstance(mask.masks, NumberedPicture) else Path(key)
-            problems.append(BadAnnotation(file, "", _sizes("the mask", mask.size, image.size), kept=True))
+            reason = _sizes("the mask", mask.size, image.size)
+            problems.append(BadAnnotation(_file(mask), "", reason, kept=True))
         images[image_id] = replace(image, size=image.size or mask.size, masks=mask.masks)
     for image_id, candidates in ambiguous.items():
         reason = f"its name is not enough to tell its mask ({', '.join(candidates[:3])}); give paths there"
         problems.append(BadAnnotation(Path(image_id), "", reason))
+    used = set(pairs.values())
+    if spare := [mask for key, mask in masks.images.items() if key not in used]:
+        more = f"; so with {len(spare) - 1} more masks" if len(spare) > 1 else ""
+        problems.append(
+            BadAnnotation(_file(spare[0]), "", f"the annotations have no image of its name{more}")
+        )
     return Truth(truth.format, images, truth.classes or masks.classes, tuple(problems))
 
 
@@ -98,6 +108,10 @@ def pair(names: Sequence[str], ids: Sequence[str]) -> tuple[dict[str, str], dict
     left = _grouped([image_id for image_id in ids if image_id not in taken], _WAYS[-1])
     ambiguous = {name: left[key] for name in names if name not in pairs and (key := _WAYS[-1](name)) in left}
     return {name: pairs[name] for name in names if name in pairs}, ambiguous
+
+
+def _file(image: ImageTruth) -> Path:
+    return image.masks.path if isinstance(image.masks, NumberedPicture) else Path(image.image_id)
 
 
 def _grouped(names: Iterable[str], way: Callable[[str], str]) -> Mapping[str, list[str]]:

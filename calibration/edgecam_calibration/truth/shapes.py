@@ -56,7 +56,7 @@ class RunLengths:
     def bits(self) -> Bits:
         w, h = self.size
         turns = np.arange(len(self.counts)) % 2 == 1
-        return np.repeat(turns, self.counts).reshape(w, h).T
+        return np.asarray(np.repeat(turns, self.counts).reshape(w, h).T, np.bool_)
 
 
 def fill(corners: NDArray[np.float64], hw: tuple[int, int]) -> Bits:

@@ -79,7 +79,9 @@ def _labels(path: Path, ids: list[str], options: Options, problems: list[BadAnno
         where = f"line {number}"
         if image_id in labels:
             findings.add(where, f"{image_id} has a label already")
-        elif not text.isdecimal():
+            continue
+        labels[image_id] = None
+        if not text.isdecimal():
             findings.add(where, f"a label is an index from 0, not {text!r}")
         elif options.classes and int(text) >= len(options.classes):
             findings.add(where, f"unknown class {text}: there are {len(options.classes)}, counted from 0")
