@@ -17,6 +17,8 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
+data = typer.Typer(help="Make data sets.", no_args_is_help=True, rich_markup_mode=None)
+app.add_typer(data, name="data")
 DEFAULT = Options()
 
 Bundle = Annotated[Path, typer.Argument(help="A bundle from `edgecam build-engine`.")]
@@ -246,6 +248,48 @@ def demo(
     from edgecam.commands.demo import demo
 
     demo(out, epochs=epochs, json=json)
+
+
+@data.command()
+def composite(
+    out: Annotated[Path, typer.Option(help="Folder for the data set; new or empty.")],
+    classes: Annotated[
+        Optional[int],  # noqa: UP045
+        typer.Option(min=2, help="Those with most cut-outs; otherwise all, of Debian's stamps 10."),
+    ] = None,
+    per_class: Annotated[int, typer.Option(min=1, help="Photos a class in train.")] = 300,
+    val_per_class: Annotated[int, typer.Option(min=1, help="And in val, to choose thresholds with.")] = 20,
+    test_per_class: Annotated[int, typer.Option(min=1, help="And in test.")] = 50,
+    seed: Annotated[int, typer.Option(help="Of every draw: the same seed, the same bytes.")] = 0,
+    size: Annotated[int, typer.Option(min=64, max=512, help="Pixels of each side.")] = 224,
+    cutouts: Annotated[
+        Optional[Path],  # noqa: UP045
+        typer.Option(help="Your own, DIR/CLASS/*.png with alpha; otherwise Debian's stamps are fetched."),
+    ] = None,
+    backgrounds: Annotated[
+        Optional[Path],  # noqa: UP045
+        typer.Option(help="Your own photos; otherwise Debian's wallpapers are fetched."),
+    ] = None,
+    json: Json = False,
+) -> None:
+    """Paste cut-outs over photos: a data set for localization with exact masks and boxes."""
+    from edgecam.commands.data import composite
+    from edgecam_training.composite.make import Order
+
+    composite(
+        out,
+        classes=classes,
+        order=Order(
+            per_class=per_class,
+            val_per_class=val_per_class,
+            test_per_class=test_per_class,
+            size=size,
+            seed=seed,
+        ),
+        cutouts=cutouts,
+        backgrounds=backgrounds,
+        json=json,
+    )
 
 
 def main() -> None:
