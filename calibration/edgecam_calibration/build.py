@@ -107,7 +107,8 @@ def build_engine(
         if winner is None:
             raise _refusal(verdicts, precision)
         gate = _gate_document(reference, bounds, winner, verdicts)
-        write_bundle(folder, opened, models, gate, reference, calibrators)
+        shipped = replace(opened, head=replace(opened.head, temperature=winner.temperature))
+        write_bundle(folder, shipped, models, gate, reference, calibrators)
         stack.close()
         swap_in(folder, out)
     return Built(open_bundle(out), winner, verdicts)
@@ -198,6 +199,7 @@ def _gate_document(
         "fp32_top1": reference.top1.value,
         "chosen": winner.precision,
         "backend": winner.backend,
+        "temperature": winner.temperature,
         "candidates": [verdict.document() for verdict in verdicts],
     }
 

@@ -2,14 +2,14 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from edgecam_calibration.intervals import proportion
-
-ECE_BINS: Final = 15
+from edgecam_calibration.intervals import Estimate, centred, f1_interval, proportion, wilson
+from edgecam_calibration.reliability import expected_calibration_error
+from edgecam_calibration.resampling import RESAMPLES, Tally, macro, resampled, shares, tally
 
 Numbers = NDArray[np.float32] | NDArray[np.float64]
 
@@ -26,6 +26,34 @@ class ClassScore:
     support: int  # photos of this class
 
 
+class ClassIntervals(NamedTuple):
+    """How sure a ClassScore is: [low, high] of each, Wilson, 95 %. Of 0/0 nothing is known: [0, 1]."""
+
+    name: str
+    precision_ci95: list[float]
+    recall_ci95: list[float]
+    f1_ci95: list[float]
+    fpr_ci95: list[float]
+
+
+class Average(NamedTuple):
+    """One figure for all classes."""
+
+    precision: float
+    recall: float
+    f1: float
+    fpr: float
+
+
+class MacroEstimates(NamedTuple):
+    """Macro averages with their 95 % bootstrap intervals."""
+
+    precision: Estimate
+    recall: Estimate
+    f1: Estimate
+    fpr: Estimate
+
+
 @dataclass(frozen=True)
 class ClassificationReport:
     """What `edgecam eval` prints. Shares lie in [0, 1]."""
@@ -36,8 +64,16 @@ class ClassificationReport:
     macro_f1: float  # mean F1 of the classes that have photos
     ece: float
     per_class: list[ClassScore]  # every class that the head knows, in its order
+    per_class_ci95: list[ClassIntervals]  # of per_class, in the same order
+    macro: Average  # mean over the classes that have photos
+    micro: Average  # all photos in one pot: precision, recall and F1 are all top-1 then
     confusion: NDArray[np.int64]  # (classes, classes): row = what it is, column = what it was called
     undefined: int  # precisions, recalls, F1s and rates that were 0/0 and are given as 0
+
+    @property
+    def balanced_accuracy(self) -> float:
+        """Mean recall of the classes that have photos: top-1 if all had as many."""
+        return self.macro.recall
 
 
 def classification_report(
@@ -45,22 +81,27 @@ def classification_report(
 ) -> ClassificationReport:
     """Score answers (n, classes) against labels (n,). A tie goes to the first of its classes.
 
-    A class may have no photos: it is listed, but left out of `macro_f1`.
+    A class may have no photos: it is listed, but left out of the macro averages.
     Raises ValueError for nothing to score, shapes or labels that do not fit, and values that are not numbers.
     """
     _check(labels, probabilities, len(classes))
-    confusion = confusion_matrix(labels, probabilities.argmax(axis=1), len(classes))
-    top1 = proportion(probabilities.argmax(axis=1) == labels)
-    scores, undefined = _per_class(confusion, classes)
+    called = probabilities.argmax(axis=1)
+    confusion = confusion_matrix(labels, called, len(classes))
+    counted = tally(confusion)
+    top1 = proportion(called == labels)
+    averages = Average(*(float(macro(values, counted.support)) for values in shares(counted)))
     return ClassificationReport(
         n=len(labels),
         top1=top1.value,
         top1_ci95=top1.ci95,
-        macro_f1=float(np.mean([score.f1 for score in scores if score.support])),
+        macro_f1=averages.f1,
         ece=expected_calibration_error(labels, probabilities),
-        per_class=scores,
+        per_class=_per_class(counted, classes),
+        per_class_ci95=_per_class_ci95(counted, classes),
+        macro=averages,
+        micro=Average(top1.value, top1.value, top1.value, (1 - top1.value) / max(len(classes) - 1, 1)),
         confusion=confusion,
-        undefined=undefined,
+        undefined=_undefined(counted),
     )
 
 
@@ -70,46 +111,55 @@ def confusion_matrix(labels: NDArray[np.int64], called: NDArray[np.int64], class
     return counts.reshape(classes, classes).astype(np.int64)
 
 
-def expected_calibration_error(
-    labels: NDArray[np.int64], probabilities: Numbers, bins: int = ECE_BINS
-) -> float:
-    """Mean |share right - mean confidence| over equal-width bins (lo, hi], weighted by their photos.
+def macro_estimates(
+    confusion: NDArray[np.int64], *, rng: np.random.Generator, resamples: int = RESAMPLES
+) -> MacroEstimates:
+    """Macro precision, recall, F1 and false-positive rate with intervals, from a confusion matrix alone.
 
-    0 means that of the answers given with 80 % confidence, 80 % are right.
-    Source: Guo et al., arXiv:1706.04599, with the bins of their code.
+    With fewer than some ten photos a class the intervals are too narrow: they held the truth in 83 to 87
+    of 100 simulated sets of twenty classes with three to five photos each, in 92 and more with ten each.
     """
-    confidence = probabilities.max(axis=1).astype(np.float64)
-    right = probabilities.argmax(axis=1) == labels
-    edges = np.linspace(0, 1, bins + 1)
-    # A softmax in float32 may sum to a hair more than 1.
-    placed = np.clip(np.searchsorted(edges, confidence, side="left") - 1, 0, bins - 1)
-    gap = np.bincount(placed, weights=right - confidence, minlength=bins)
-    return float(np.abs(gap).sum() / len(labels))
-
-
-def _per_class(confusion: NDArray[np.int64], classes: Sequence[str]) -> tuple[list[ClassScore], int]:
-    hit = np.diag(confusion)
-    support, called, n = confusion.sum(axis=1), confusion.sum(axis=0), confusion.sum()
-    ratios = {
-        "precision": (hit, called),
-        "recall": (hit, support),
-        "f1": (2 * hit, support + called),
-        "fpr": (called - hit, n - support),
-    }
-    undefined = sum(int((below == 0).sum()) for _, below in ratios.values())
-    columns = {key: _ratio(above, below) for key, (above, below) in ratios.items()}
-    scores = [
-        ClassScore(
-            name, support=int(support[k]), **{key: float(column[k]) for key, column in columns.items()}
-        )
-        for k, name in enumerate(classes)
+    n, counted = int(confusion.sum()), tally(confusion)
+    if not n:
+        raise ValueError("A mean over no photos is not defined: nothing was measured.")
+    labels, called = (np.repeat(index, confusion[confusion > 0]) for index in np.nonzero(confusion))
+    drawn = [
+        [macro(values, sets.support) for values in shares(sets)]
+        for (sets,) in resampled(labels, called[:, None], len(confusion), rng=rng, resamples=resamples)
     ]
-    return scores, undefined
+    return MacroEstimates(
+        *(
+            centred(float(macro(values, counted.support)), np.concatenate(parts), n)
+            for values, parts in zip(shares(counted), zip(*drawn, strict=True), strict=True)
+        )
+    )
 
 
-def _ratio(above: NDArray[np.int64], below: NDArray[np.int64]) -> NDArray[np.float64]:
-    """above / below, where 0/0 is defined as 0."""
-    return np.asarray(above / np.maximum(below, 1), dtype=np.float64)
+def _per_class(counted: Tally, classes: Sequence[str]) -> list[ClassScore]:
+    columns = shares(counted)
+    rows = zip(classes, *(values.tolist() for values in columns), counted.support.tolist(), strict=True)
+    return [ClassScore(*row) for row in rows]
+
+
+def _per_class_ci95(counted: Tally, classes: Sequence[str]) -> list[ClassIntervals]:
+    hit, support, called = counted
+    columns = (
+        wilson(hit, called),
+        wilson(hit, support),
+        f1_interval(hit, support + called - hit),
+        wilson(called - hit, support.sum() - support),
+    )
+    return [
+        ClassIntervals(name, *(bounds.tolist() for bounds in row))
+        for name, *row in zip(classes, *columns, strict=True)
+    ]
+
+
+def _undefined(counted: Tally) -> int:
+    """How many of the shares of all classes are 0/0."""
+    _, support, called = counted
+    below = (called, support, support + called, support.sum() - support)
+    return sum(int((count == 0).sum()) for count in below)
 
 
 def _check(labels: NDArray[np.int64], probabilities: Numbers, classes: int) -> None:

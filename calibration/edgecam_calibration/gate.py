@@ -1,7 +1,7 @@
 """The gate: a candidate engine is measured against FP32 on photos nobody trained on, and passes or not."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 import numpy as np
@@ -11,6 +11,7 @@ from edgecam_calibration.classification import classification_report
 from edgecam_calibration.evaluate import Outputs, run_engine
 from edgecam_calibration.intervals import Estimate, proportion
 from edgecam_calibration.maps import MapAgreement, cam_ious, summarise
+from edgecam_calibration.temperature import fit_temperature
 from edgecam_engines.engine import Engine, Frame
 from edgecam_engines.errors import EngineError
 from edgecam_engines.head import Head
@@ -50,6 +51,7 @@ class Verdict:
     macro_f1: float
     ece: float
     cam_iou: MapAgreement
+    temperature: float = 1.0  # of this engine's own answers; `ece` is with it
     latency_ms: float | None = None  # median of one frame on this machine; None when it cannot run here
     ran: bool = True  # False: it could not be opened or gave no numbers, and the figures are the worst ones
 
@@ -95,7 +97,10 @@ def judge(
     except EngineError as error:
         return failed(error, reference, precision=precision, backend=backend)
     called, wanted = outputs.logits.argmax(axis=1), reference.outputs.logits.argmax(axis=1)
-    report = classification_report(reference.labels, head.probabilities(outputs.logits), head.classes)
+    # Rounding changes how sure an engine is: each is given the temperature that its own answers ask for.
+    temperature = fit_temperature(outputs.logits, reference.labels).value
+    probabilities = replace(head, temperature=temperature).probabilities(outputs.logits)
+    report = classification_report(reference.labels, probabilities, head.classes)
     ious = cam_ious(reference.outputs.maps, outputs.maps, engine.input_hw)
     top1 = proportion(called == reference.labels)
     cam_iou = summarise(ious, rng=np.random.default_rng(0))
@@ -111,6 +116,7 @@ def judge(
         macro_f1=report.macro_f1,
         ece=report.ece,
         cam_iou=cam_iou,
+        temperature=temperature,
     )
 
 

@@ -64,3 +64,27 @@ def bootstrap_mean(
     means = [values[rng.integers(n, size=n)].mean() for _ in range(resamples)]
     low, high = np.quantile(means, [0.025, 0.975])
     return Estimate(float(values.mean()), float(low), float(high), n)
+
+
+def centred(
+    value: float, draws: NDArray[np.float64], n: int, *, least: float = 0.0, most: float = 1.0
+) -> Estimate:
+    """A value measured on `n` photos, with the middle 95 % of what sets drawn again gave, (resamples,).
+
+    The draws are shifted until their median is the value: a score that few photos push down is pushed
+    down once more in every set drawn from them, and that is no news about the truth. Never leaves
+    [least, most], and always holds the value.
+    """
+    low, high = np.quantile(draws, [0.025, 0.975]) + (value - np.median(draws))
+    return Estimate(value, max(least, min(float(low), value)), min(most, max(float(high), value)), n)
+
+
+def f1_interval(hit: ArrayLike, either: ArrayLike) -> NDArray[np.float64]:
+    """The 95 % interval of F1 of one class, from counts of one shape S -> (*S, 2), low and high.
+
+    `hit` photos are of the class and called so; `either` are of it, called so, or both. F1 is
+    2 J / (1 + J) with J = hit / either, a plain share of those photos, so Wilson's interval of J
+    becomes F1's by the same formula, at 0 and at 1 as well.
+    """
+    share = wilson(hit, either)
+    return np.asarray(2 * share / (1 + share), dtype=np.float64)

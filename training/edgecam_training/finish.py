@@ -6,7 +6,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from edgecam_calibration.classification import ClassificationReport
+from edgecam_calibration.reliability import expected_calibration_error
+from edgecam_calibration.temperature import fit_temperature
 from edgecam_engines.console import log
 from edgecam_engines.files import write_atomically
 from edgecam_engines.head import Head, save_head
@@ -39,16 +40,19 @@ def finish(
     log.print("Exporting the graph and drawing the pictures.")
     tensors = {name: tensor.contiguous() for name, tensor in model.state_dict().items()}
     write_atomically(run / "weights.safetensors", save(tensors))
-    save_head(
-        Head(model.classify.weight.detach().numpy(), model.classify.bias.detach().numpy(), split.classes),
-        run / "head.safetensors",
+    head = Head(
+        model.classify.weight.detach().numpy(),
+        model.classify.bias.detach().numpy(),
+        split.classes,
+        fit_temperature(judged.logits, judged.labels).value,
     )
+    save_head(head, run / "head.safetensors")
     write_atomically(run / "val_logits.npy", lambda path: np.save(path, judged.logits))
     export_onnx(model, options.input_hw, run / "model.onnx")
     curves_picture(history, run / "curves.png")
     confusion_picture(judged.report.confusion, split.classes, run / "confusion.png")
     overlay_sheet(model, frames, judged, split.classes, _shown(judged), run / "overlays.png")
-    write_report(run, options, split, judged.report, history)
+    write_report(run, options, split, judged, head, history)
     log.print(
         f"val top-1 {judged.report.top1:.1%} on {judged.report.n} photos; see {run / 'report.html'}\n"
         f"Build an engine from it:\n    edgecam build-engine {run} --out {run.name}.edgecam",
@@ -71,15 +75,18 @@ def _shown(judged: Judged) -> NDArray[np.int64]:
 
 
 def write_report(
-    run: Path, options: Options, split: Split, scores: ClassificationReport, history: list[dict[str, Any]]
+    run: Path, options: Options, split: Split, judged: Judged, head: Head, history: list[dict[str, Any]]
 ) -> None:
     """One page: what was trained on what, how well, and the pictures."""
     report = Report(f"Training run {run.name}")
+    scores = judged.report
+    ece = expected_calibration_error(judged.labels, head.probabilities(judged.logits))
     low, high = scores.top1_ci95
     report.text(
         f"{len(split.train)} photos trained it and {scores.n} judged it: {scores.top1:.1%} right "
         f"(95 % interval {low:.1%} to {high:.1%}), macro F1 {scores.macro_f1:.3f}, calibration error "
-        f"{scores.ece:.3f}. {options.backbone} with the {options.head} head, {len(history)} epochs, "
+        f"{scores.ece:.3f}, and {ece:.3f} at the temperature {head.temperature:.2f} that was fitted to these "
+        f"photos. {options.backbone} with the {options.head} head, {len(history)} epochs, "
         f"{sum(row['seconds'] for row in history):.0f} s."
     )
     report.picture(run / "curves.png", "Loss and accuracy by epoch")
