@@ -1,4 +1,4 @@
-"""Debian packages: scripts stand in for apt and dpkg; one small package is fetched for real where possible."""
+"""Debian packages: scripts stand in for apt and dpkg; one small package is fetched for real if it can be."""
 
 import os
 import shutil
