@@ -174,11 +174,17 @@ def _spread(pooled: Any) -> tuple[Any, Any]:
 
 
 @pytest.fixture
-def small_disk(tmp_path: Path) -> Iterator[Path]:
-    """A disk of 256 kB, where this user may mount one."""
+def disk_size() -> str:
+    """Of `small_disk`; a module that needs another has its own."""
+    return "256k"
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path, disk_size: str) -> Iterator[Path]:
+    """A disk that fills up soon, where this user may mount one."""
     disk = tmp_path / "disk"
     disk.mkdir()
-    mount = ["mount", "-t", "tmpfs", "-o", "size=256k", "tmpfs", str(disk)]
+    mount = ["mount", "-t", "tmpfs", "-o", f"size={disk_size}", "tmpfs", str(disk)]
     if shutil.which("mount") is None or subprocess.run(mount, capture_output=True, check=False).returncode:
         pytest.skip("a full disk needs the right to mount a tmpfs")
     yield disk

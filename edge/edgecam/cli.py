@@ -56,7 +56,9 @@ def train(
     data: Annotated[Path, typer.Argument(help="DATA/CLASS/*.jpg, or DATA/train and DATA/val.")],
     out: Annotated[Path, typer.Option(help="Folder for the run.")] = Path("run"),
     resume: Annotated[bool, typer.Option("--resume", help="Go on with the run in --out.")] = False,
-    size: Annotated[str, typer.Option(help="Input pixels, 160 or HEIGHTxWIDTH, multiples of 32.")] = "160",
+    size: Annotated[
+        str, typer.Option(help="Input pixels, SIDE or HEIGHTxWIDTH, multiples of 32.")
+    ] = f"{DEFAULT.input_height}x{DEFAULT.input_width}",
     epochs: Annotated[int, typer.Option(help="Passes over the photos.")] = DEFAULT.epochs,
     batch: Annotated[int, typer.Option(help="Photos a step.")] = DEFAULT.batch,
     backbone: Annotated[str, typer.Option(help="This or a torchvision classifier.")] = DEFAULT.backbone,
@@ -82,6 +84,9 @@ def train(
     flip_vertical: Annotated[
         bool, typer.Option("--flip-vertical", help="Also mirror upside down: things seen from above.")
     ] = False,
+    recolour: Annotated[
+        float, typer.Option(help="Strength of random colour changes, 0 for none: colour tells the class.")
+    ] = DEFAULT.recolour,
     small_share: Annotated[
         float, typer.Option(help="Share of the epochs at a smaller input.")
     ] = DEFAULT.small_share,
@@ -89,11 +94,14 @@ def train(
     balance: Annotated[
         float, typer.Option(help="0 shows photos equally often, 1 classes, 0.5 is between.")
     ] = DEFAULT.balance,
+    expect: Annotated[
+        str, typer.Option(help="CLASS=SHARE,... in use, where the photos are in other shares.")
+    ] = "",
     min_photos: Annotated[int, typer.Option(help="Fewest photos a class.")] = DEFAULT.min_photos,
     json: Json = False,
 ) -> None:
     """Train on a folder of photos; leaves a run folder with weights, graph, pictures and a report."""
-    from edgecam.commands.train import parse_size, train
+    from edgecam.commands.train import parse_shares, parse_size, train
 
     height, width = parse_size(size)
     options = Options(
@@ -122,10 +130,12 @@ def train(
         last_epochs=last_epochs,
         min_crop=min_crop,
         flip_vertical=flip_vertical,
+        recolour=recolour,
         small_share=small_share,
         val_share=val_share,
         min_photos=min_photos,
         balance=balance,
+        expect=parse_shares(expect),
     )
     train(data, out, options, resume=resume, json=json)
 
@@ -241,7 +251,7 @@ def doctor(json: Json = False) -> None:
 @app.command()
 def demo(
     out: Annotated[Path, typer.Option(help="Folder for everything the demo makes.")] = Path("demo-out"),
-    epochs: Annotated[int, typer.Option(min=1, help="Length of the demo's training.")] = 16,
+    epochs: Annotated[int, typer.Option(min=1, help="Length of the demo's training.")] = 14,
     json: Json = False,
 ) -> None:
     """The whole road on real photos: train, build, measure, and a video with overlay."""

@@ -83,6 +83,11 @@ def _download(folder: Path) -> None:
         (beside / _PREFIX).rename(folder)
 
 
+def shares(cells: Sequence[Cell]) -> dict[str, float]:
+    """Which part of the cells each class is."""
+    return {name: sum(cell.label == k for cell in cells) / len(cells) for k, name in enumerate(CLASSES)}
+
+
 def split(cells: Sequence[Cell], *, seed: int, per_class: int | None, val_per_class: int) -> Parts:
     """A quarter of each class to test, the same for every `per_class`; then val, then training photos.
 

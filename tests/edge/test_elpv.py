@@ -110,3 +110,7 @@ def test_a_download_that_fails_says_what_was_wanted_and_leaves_nothing(
 
 def test_the_licence_of_the_photos_is_told() -> None:
     assert "CC BY-NC-SA 4.0" in elpv.LICENCE
+
+
+def test_shares_say_how_common_each_class_is() -> None:
+    assert elpv.shares(cells(100, 300)) == {"defective": 0.25, "functional": 0.75}

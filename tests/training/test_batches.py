@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from edgecam_training.augment import augment, random_crop, recolour
+from edgecam_training.augment import augment, change_colours, random_crop
 from edgecam_training.batches import Batch, epoch_batches, epoch_order, steps_per_epoch
 
 PHOTOS = np.random.default_rng(0).integers(0, 256, size=(11, 60, 90, 3), dtype=np.uint8)
@@ -140,9 +140,15 @@ def test_half_of_the_photos_are_mirrored() -> None:
 def test_colours_change_by_one_curve_a_channel_and_stay_in_range() -> None:
     ramp = np.arange(256, dtype=np.uint8).reshape(16, 16, 1).repeat(3, axis=2)
     for seed in range(50):
-        changed = recolour(ramp, np.random.default_rng(seed)).reshape(256, 3).astype(int)
+        changed = change_colours(ramp, np.random.default_rng(seed), strength=1.0).reshape(256, 3).astype(int)
         assert (np.diff(changed, axis=0) >= 0).all()  # brighter stays brighter
         assert abs(changed[128] - 128).max() <= 45  # light: a shift of 25 and 7 % of white balance
+
+
+def test_colours_stay_as_they_are_when_asked_to() -> None:
+    photo = np.random.default_rng(0).integers(0, 256, size=(8, 8, 3), dtype=np.uint8)
+    for seed in range(5):
+        assert np.array_equal(change_colours(photo, np.random.default_rng(seed), strength=0.0), photo)
 
 
 @pytest.mark.parametrize("seed", range(20))

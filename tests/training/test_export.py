@@ -18,7 +18,7 @@ from edgecam_engines.onnxruntime import OnnxRuntimeEngine
 from edgecam_training.backbone import DEFAULT
 from edgecam_training.export import Exported, export_onnx
 from edgecam_training.graph import fold_pads, name_after_order
-from edgecam_training.model import Model, read_tensors
+from edgecam_training.model import ClassHead, Model, read_tensors
 
 FAST_OPS = {"Conv", "Clip", "Add", "Mul", "MatMul", "Softmax", "Reshape", "Transpose", "Cast", "Sub"}
 CLASSES = 4
@@ -37,6 +37,8 @@ def trained_looking(backbone: str, head: str = "linear") -> Model:
     for name, parameter in model.head.named_parameters():
         if "gate" in name:
             nn.init.normal_(parameter)
+    nn.init.normal_(model.classify.weight, std=0.1)
+    nn.init.normal_(model.classify.bias, std=0.1)
     with torch.no_grad():
         model(torch.from_numpy(frames_of(16, (64, 96))))
     return model.eval().requires_grad_(False)
@@ -108,19 +110,57 @@ def test_the_mean_of_a_map_and_the_bias_are_the_logit_in_torch(head: str) -> Non
     assert features.shape == (3, 64, 4, 8)
     cams = model.cams(features)
     assert cams.shape == (3, CLASSES, 4, 8)
-    assert_same((cams.mean(dim=(2, 3)) + model.classify.bias).numpy(), model.logits(features).numpy())
+    assert_same((cams.mean(dim=(2, 3)) + model.classify.centred()[1]).numpy(), model.logits(features).numpy())
 
 
 def test_the_mean_of_a_map_and_the_bias_are_the_logit_through_onnxruntime(default: Export) -> None:
     frames = frames_of(3, default.hw)
     features = default.by_onnxruntime(frames)
-    weight, bias = default.model.classify.weight.numpy(), default.model.classify.bias.numpy()
+    weight, bias = (part.numpy() for part in default.model.classify.centred())
     head = Head(weight, bias, tuple("abcd"))
     by_torch = default.model.logits(default.model(torch.from_numpy(frames))).numpy()
     for k in range(CLASSES):
         means = head.cam(features, [k] * 3).mean(axis=(1, 2)) + bias[k]
         np.testing.assert_allclose(means, head.logits(features)[:, k], atol=1e-4, rtol=0)
         np.testing.assert_allclose(means, by_torch[:, k], atol=1e-4, rtol=0)
+
+
+def test_what_all_classes_have_in_common_is_in_no_map_and_no_logit() -> None:
+    """A softmax cannot see it, so nothing would ever train it away."""
+    model = trained_looking("mobilenet_v3_small")
+    features = model(torch.from_numpy(frames_of(2, (64, 64))))
+    cams, logits = model.cams(features), model.logits(features)
+    np.testing.assert_allclose(cams.sum(dim=1).numpy(), 0, atol=1e-4)
+    with torch.no_grad():
+        model.classify.weight += torch.randn(64)
+        model.classify.bias += 3.0
+    assert_same(model.cams(features).numpy(), cams.numpy())
+    assert_same(model.logits(features).numpy(), logits.numpy())
+
+
+def test_expected_shares_move_the_answers_by_their_logarithm_and_training_starts_even() -> None:
+    head = ClassHead(8, 2).eval()
+    head.expect(torch.tensor([0.1, 0.9]), shown=torch.tensor([300, 300]))
+    pooled = torch.zeros(1, 8)
+    torch.testing.assert_close(head(pooled).softmax(dim=1), torch.tensor([[0.1, 0.9]]))
+    torch.testing.assert_close(head.train()(pooled).softmax(dim=1), torch.tensor([[0.5, 0.5]]))
+
+
+def test_expecting_the_shares_that_are_shown_changes_nothing() -> None:
+    torch.manual_seed(0)
+    head = ClassHead(8, 3)
+    nn.init.normal_(head.weight)
+    pooled = torch.randn(4, 8)
+    before = head(pooled)
+    head.expect(torch.tensor([2.0, 4.0, 6.0]), shown=torch.tensor([1.0, 2.0, 3.0]))
+    torch.testing.assert_close(head(pooled), before)
+
+
+def test_an_untrained_class_head_prefers_nothing() -> None:
+    model = Model(CLASSES, backbone="resnet18", head="plain", dim=64, dropout=0.0, pretrained=False).eval()
+    features = model(torch.from_numpy(frames_of(1, (64, 64))))
+    assert not model.logits(features).any()
+    assert not model.cams(features).any()
 
 
 def test_dropout_rests_when_the_network_is_judged() -> None:

@@ -5,7 +5,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from edgecam_training.head import HEADS, LinearAttention, LinearHead, double
+from edgecam_training.head import HEADS, LinearAttention, LinearHead, PlainHead, double
 
 DIM, HEADS_IN = 64, 2  # two heads of 32 value and 16 key channels
 HW = (5, 7)
@@ -19,6 +19,7 @@ def made(*, near: bool = True, gate: bool = True) -> LinearAttention:
     """A block with random weights; without `near`, no depthwise part; without `gate`, as at the start."""
     torch.manual_seed(0)
     block = LinearAttention(DIM, HEADS_IN)
+    nn.init.normal_(block.merge.weight, std=DIM**-0.5)  # it starts at zero
     if gate:
         nn.init.normal_(block.gate.weight)
         nn.init.normal_(block.gate.bias)
@@ -145,6 +146,7 @@ def test_a_head_gives_features_at_stride_16_and_every_weight_learns(name: str) -
     head = HEADS[name]((24, 40), DIM)
     if isinstance(head, LinearHead):
         nn.init.normal_(head.attention.gate.weight)
+        nn.init.normal_(head.attention.merge.weight, std=0.1)
     features = head(noise(4, 24, 6, 8), noise(4, 40, 3, 4))
     assert features.shape == (4, DIM, 6, 8)
     (features * noise(*features.shape, seed=2)).sum().backward()
@@ -152,15 +154,41 @@ def test_a_head_gives_features_at_stride_16_and_every_weight_learns(name: str) -
     assert without == []
 
 
+def learned(seed: int = 0) -> LinearHead:
+    """A linear head whose attention says something; it starts by saying nothing."""
+    torch.manual_seed(seed)
+    head = LinearHead((24, 40), DIM).eval().requires_grad_(False)
+    nn.init.normal_(head.attention.merge.weight)
+    return head
+
+
 def test_the_attention_lets_a_token_know_of_tokens_far_away_and_the_plain_head_does_not() -> None:
-    torch.manual_seed(0)
     f16, f32 = noise(1, 24, 16, 16), noise(1, 40, 8, 8)
     changed = f16.clone()
     changed[..., 15, 15] += 5
-    reach = {}
-    for name, kind in HEADS.items():
-        head = kind((24, 40), DIM).eval()
-        with torch.no_grad():
-            reach[name] = float((head(changed, f32) - head(f16, f32))[..., 0, 0].abs().max())
-    assert reach["plain"] == 0
-    assert reach["linear"] > 0
+    plain = PlainHead((24, 40), DIM).eval().requires_grad_(False)
+    reach = [
+        float((head(changed, f32) - head(f16, f32))[..., 0, 0].abs().max()) for head in (plain, learned())
+    ]
+    assert reach[0] == 0
+    assert reach[1] > 0
+
+
+def test_attention_weighs_what_a_token_holds_by_0_to_2_and_adds_nothing_of_its_own() -> None:
+    """Else the evidence for a class could stand where the thing is not, and maps would show it there."""
+    head = learned()
+    f16, f32 = noise(2, 24, 16, 16), noise(2, 40, 8, 8)
+    f16[..., :8, :], f32[..., :5, :] = 0, 0  # the upper half of the photo holds nothing
+    tokens, features = head.tokens(f16, f32), head(f16, f32)
+    scale = head.out.eps + 1
+    assert not features[..., :8, :].any()
+    assert (features >= 0).all()
+    assert (features <= 2 * tokens / scale**0.5 + 1e-5).all()
+    assert float((features - tokens).abs().max()) > 0.5  # and it does weigh
+
+
+def test_an_untrained_linear_head_is_the_plain_head() -> None:
+    torch.manual_seed(0)
+    head = LinearHead((24, 40), DIM).eval()
+    f16, f32 = noise(1, 24, 6, 8), noise(1, 40, 3, 4)
+    assert torch.equal(head(f16, f32), PlainHead.forward(head, f16, f32))

@@ -540,3 +540,24 @@ def test_the_last_epochs_of_a_run_see_unmixed_photos(
     assert len(shares) == 3 * STEPS
     assert min(shares[: 2 * STEPS]) < 1
     assert shares[2 * STEPS :] == [1.0] * STEPS
+
+
+def test_shares_of_classes_that_are_not_there_are_refused_before_anything_is_written(
+    photos: Path, tmp_path: Path
+) -> None:
+    with pytest.raises(TrainingError, match=r"--expect names red, but the classes are .*\n.*=1,"):
+        train(photos, tmp_path / "run", replace(OPTIONS, expect={"red": 1.0}))
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_class_that_is_rare_in_use_is_called_less_often(
+    photos: Path, tmp_path: Path, finished: list[tuple[Any, ...]]
+) -> None:
+    names = sorted(COLOURS)
+    called = []
+    for rare in (1.0, 1e-6):
+        options = replace(OPTIONS, epochs=1, expect={names[0]: rare, **dict.fromkeys(names[1:], 1.0)})
+        judged = train(photos, tmp_path / f"run-{rare}", options)
+        assert load_options(tmp_path / f"run-{rare}" / "options.json") == options
+        called.append(int((judged.logits.argmax(axis=1) == 0).sum()))
+    assert called[0] > called[1] == 0

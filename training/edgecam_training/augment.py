@@ -15,6 +15,7 @@ def augment(
     *,
     min_crop: float,
     flip_vertical: bool = False,
+    recolour: float = 1.0,
 ) -> Frame:
     """Random crop stretched to hw, mirrored half of the time, light changes of colour."""
     cropped = random_crop(photo, rng, min_area=min_crop)
@@ -23,7 +24,7 @@ def augment(
         resized = cv2.flip(resized, 1)
     if flip_vertical and rng.random() < 0.5:
         resized = cv2.flip(resized, 0)
-    return recolour(resized, rng)
+    return change_colours(resized, rng, strength=recolour)
 
 
 def random_crop(photo: Frame, rng: np.random.Generator, *, min_area: float) -> Frame:
@@ -37,11 +38,11 @@ def random_crop(photo: Frame, rng: np.random.Generator, *, min_area: float) -> F
     return photo[top : top + box_h, left : left + box_w]
 
 
-def recolour(photo: Frame, rng: np.random.Generator) -> Frame:
-    """Brightness, contrast and white balance, as one table look-up per channel."""
-    contrast = rng.uniform(0.75, 1.25)
-    shift = rng.uniform(-25, 25)
-    balance = rng.uniform(0.93, 1.07, size=3)
+def change_colours(photo: Frame, rng: np.random.Generator, *, strength: float) -> Frame:
+    """Brightness, contrast and white balance, one table look-up per channel; strength 0 changes nothing."""
+    contrast = 1 + strength * rng.uniform(-0.25, 0.25)
+    shift = strength * rng.uniform(-25, 25)
+    balance = 1 + strength * rng.uniform(-0.07, 0.07, size=3)
     levels = np.arange(256, dtype=np.float32)[:, None]
     table = ((levels - 128) * contrast + 128 + shift) * balance
     return cv2.LUT(photo, np.clip(np.rint(table), 0, 255).astype(np.uint8)[None])

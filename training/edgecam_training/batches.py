@@ -31,6 +31,7 @@ def epoch_batches(
     batch: int,
     min_crop: float,
     flip_vertical: bool = False,
+    recolour: float = 1.0,
     balance: float = 0.0,
     seed: tuple[int, int],
     first_step: int = 0,
@@ -38,7 +39,7 @@ def epoch_batches(
     """One epoch from `first_step` on. Every draw depends on (seed, place in the epoch) alone, so an
     epoch can be taken up again at any step and gives the same batches."""
     order = epoch_order(labels, balance, np.random.default_rng(seed))
-    change = partial(augment, min_crop=min_crop, flip_vertical=flip_vertical)
+    change = partial(augment, min_crop=min_crop, flip_vertical=flip_vertical, recolour=recolour)
 
     def make(step: int) -> Batch:
         places = range(step * batch, min((step + 1) * batch, len(order)))

@@ -40,13 +40,9 @@ def finish(
     log.print("Exporting the graph and drawing the pictures.")
     tensors = {name: tensor.contiguous() for name, tensor in model.state_dict().items()}
     write_atomically(run / "weights.safetensors", save(tensors))
-    head = Head(
-        model.classify.weight.detach().numpy(),
-        model.classify.bias.detach().numpy(),
-        split.classes,
-        fit_temperature(judged.logits, judged.labels).value,
-    )
-    save_head(head, run / "head.safetensors")
+    weight, bias = (part.detach().numpy() for part in model.classify.centred())
+    temperature = fit_temperature(judged.logits, judged.labels).value
+    save_head(Head(weight, bias, split.classes, temperature), run / "head.safetensors")
     write_atomically(run / "val_logits.npy", lambda path: np.save(path, judged.logits))
     export_onnx(model, options.input_hw, run / "model.onnx")
     curves_picture(history, run / "curves.png")

@@ -29,7 +29,12 @@ class PlainHead(nn.Module):
 
 
 class LinearHead(PlainHead):
-    """PlainHead with a linear-attention block between projection and normalisation."""
+    """PlainHead whose tokens a linear-attention block turns up and down, each channel by 0 to 2.
+
+    Attention sees the whole photo. Were its answer added to the tokens, the evidence for a class could
+    stand anywhere, and the maps would not show where the thing is. As a factor it can only weigh what a
+    token holds itself.
+    """
 
     def __init__(self, channels: tuple[int, int], dim: int) -> None:
         super().__init__(channels, dim)
@@ -38,7 +43,7 @@ class LinearHead(PlainHead):
 
     def forward(self, f16: Tensor, f32: Tensor) -> Tensor:
         x = self.tokens(f16, f32)
-        return self.out(x + self.attention(self.norm(x)))
+        return self.out(x * F.hardtanh(1 + self.attention(self.norm(x)), 0, 2))
 
 
 class LinearAttention(nn.Module):
@@ -61,8 +66,9 @@ class LinearAttention(nn.Module):
         self.near = nn.Conv2d(dim, dim, 3, padding=1, groups=dim)
         self.gate = nn.Conv2d(dim, heads, 1)
         self.merge = nn.Conv2d(dim, dim, 1)
-        nn.init.zeros_(self.gate.weight)
-        nn.init.zeros_(self.gate.bias)
+        for start_neutral in (self.gate, self.merge):
+            nn.init.zeros_(start_neutral.weight)
+            nn.init.zeros_(start_neutral.bias)
 
     def forward(self, x: Tensor) -> Tensor:
         _, d, h, w = x.shape

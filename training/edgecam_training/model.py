@@ -27,7 +27,7 @@ class Model(nn.Module):
             raise TrainingError(f"There is no head {head!r}. Choose one of: {', '.join(HEADS)}.")
         self.backbone = make_backbone(backbone, pretrained=pretrained)
         self.head = HEADS[head](self.backbone.channels, dim)
-        self.classify = nn.Linear(dim, classes)
+        self.classify = ClassHead(dim, classes)
         self.dropout = dropout
 
     def forward(self, frames: Tensor) -> Tensor:
@@ -42,7 +42,43 @@ class Model(nn.Module):
 
     def cams(self, features: Tensor) -> Tensor:
         """(n, d, gh, gw) -> (n, classes, gh, gw), with mean(cams) + bias == logits (in eval mode)."""
-        return torch.einsum("kd,ndhw->nkhw", self.classify.weight, features)
+        return torch.einsum("kd,ndhw->nkhw", self.classify.centred()[0], features)
+
+
+class ClassHead(nn.Linear):
+    """A linear classifier whose rows and biases sum to zero over the classes, and that starts at zero.
+
+    A softmax ignores what all classes have in common, so training never touches it: it would stay in the
+    maps as whatever chance put there, and with few classes outweigh the evidence. Taken out, a map holds
+    only what tells its class from the others. (classes, d) weight, (classes,) bias.
+    """
+
+    shift: Tensor
+
+    def __init__(self, dim: int, classes: int) -> None:
+        super().__init__(dim, classes)
+        self.register_buffer("shift", torch.zeros(classes), persistent=False)
+
+    def reset_parameters(self) -> None:
+        nn.init.zeros_(self.weight)
+        nn.init.zeros_(self.bias)
+
+    @torch.no_grad()
+    def expect(self, expected: Tensor, *, shown: Tensor) -> None:
+        """Train on classes in the shares `shown`, answer for a world with the shares `expected`.
+
+        Both are (classes,) and positive. Source: logit adjustment, Menon et al., arXiv:2007.07314.
+        """
+        self.shift.copy_(torch.log(shown / shown.sum()) - torch.log(expected / expected.sum()))
+        self.bias.copy_(-self.shift)  # so that training starts without a preference
+
+    def centred(self) -> tuple[Tensor, Tensor]:
+        """The weight and bias that classify and draw maps."""
+        return self.weight - self.weight.mean(dim=0), self.bias - self.bias.mean()
+
+    def forward(self, pooled: Tensor) -> Tensor:
+        logits = F.linear(pooled, *self.centred())
+        return logits + self.shift if self.training else logits
 
 
 def read_tensors(path: Path) -> dict[str, Tensor]:

@@ -78,6 +78,11 @@ def train(data: Path, run: Path, options: Options, *, resume: bool = False) -> J
         dropout=options.dropout,
         pretrained=options.pretrained,
     ).to(device, memory_format=torch.channels_last)
+    if options.expect:
+        model.classify.expect(
+            expected_shares(options.expect, split.classes),
+            shown=torch.bincount(torch.from_numpy(train_set.labels)) ** (1 - options.balance),
+        )
     ema = Ema(model, options.ema)
     optimizer = make_optimizer(model, options)
     start = Position(0, 0)
@@ -108,6 +113,7 @@ def train(data: Path, run: Path, options: Options, *, resume: bool = False) -> J
                 batch=options.batch,
                 min_crop=options.min_crop,
                 flip_vertical=options.flip_vertical,
+                recolour=options.recolour,
                 balance=options.balance,
                 seed=(options.seed, epoch),
                 first_step=first_step,
@@ -270,6 +276,16 @@ def unfreeze(model: Model, epoch: int, options: Options) -> None:
     for index, module in enumerate(body):
         module.requires_grad_(index >= frozen)
         module.train(index >= frozen)
+
+
+def expected_shares(expect: dict[str, float], classes: tuple[str, ...]) -> Tensor:
+    """The share of each class in use, (classes,). Raises TrainingError unless exactly they are named."""
+    if set(expect) != set(classes):
+        raise TrainingError(
+            f"--expect names {', '.join(expect)}, but the classes are {', '.join(classes)}.\n"
+            f"Give every class its share: --expect {','.join(f'{name}=1' for name in classes[:4])}"
+        )
+    return torch.tensor([expect[name] for name in classes])
 
 
 def report_problems(split: Split) -> None:

@@ -44,22 +44,24 @@ class Timed(NamedTuple):
     fps: float  # of the camera loop on the belt, overlay drawn, video being saved
 
 
-def recipe(epochs: int) -> Options:
+def recipe(epochs: int, expect: dict[str, float]) -> Options:
     """Defects are a few pixels wide and can lie anywhere; a cell has no upside.
 
-    So the input is larger than the default, crops keep most of a cell, and nothing is pasted over it: a
-    box of another cell can hide the very crack that the label is about.
+    So crops keep most of a cell, and nothing is pasted over it: a box of another cell can hide the very
+    crack that the label is about. How dark a cell is says something too. Training sees as many defective
+    cells as others; `expect` tells it how many there are in use.
     """
     return Options(
         epochs=epochs,
-        input_height=224,
-        input_width=224,
         batch=16,
+        lr_backbone=1e-3,
         min_crop=0.8,
         flip_vertical=True,
+        recolour=0.3,
         mix="none",
         er=0.0,
         ecr=0.0,
+        expect=expect,
         seed=SEED,
     )
 
@@ -79,7 +81,8 @@ def demo(folder: Path, *, epochs: int, json: bool) -> None:
         elpv.lay_out(photos, folder / name)
 
     train_began = time.monotonic()
-    train(folder / "data", folder / "run", recipe(epochs))
+    in_use = elpv.shares(sorted({*cells} - {*parts.test}))
+    train(folder / "data", folder / "run", recipe(epochs, expect=in_use))
     build_began = time.monotonic()
     built = build_engine(folder / "run", folder / "model.edgecam")
     test_began = time.monotonic()

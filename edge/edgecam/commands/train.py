@@ -42,10 +42,25 @@ def need_torch() -> None:
         )
 
 
+def parse_shares(text: str) -> dict[str, float]:
+    """ "defective=0.1,functional=0.9" as shares by class; "" as none."""
+    shares = {}
+    for part in filter(None, text.split(",")):
+        name, _, share = part.rpartition("=")
+        try:
+            shares[name.strip()] = float(share)
+        except ValueError:
+            raise TrainingError(
+                f"--expect {text} is not a list of shares. Give one for each class, such as "
+                f"--expect defective=0.1,functional=0.9"
+            ) from None
+    return shares
+
+
 def parse_size(size: str) -> tuple[int, int]:
-    """ "160" or "192x320" (height x width) as pixels."""
+    """ "224" or "192x320" (height x width) as pixels."""
     match = re.fullmatch(r"(\d+)(?:x(\d+))?", size)
     if match is None:
-        raise TrainingError(f"--size {size} is not a size. Give 160, or HEIGHTxWIDTH such as 192x320.")
+        raise TrainingError(f"--size {size} is not a size. Give 224, or HEIGHTxWIDTH such as 192x320.")
     height = int(match[1])
     return height, int(match[2] or height)
