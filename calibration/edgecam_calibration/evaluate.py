@@ -77,12 +77,13 @@ def run_engine(
     frames: Iterable[Frame],
     *,
     batch: int = 8,
-    map_class: NDArray[np.int64] | None = None,
+    map_class: NDArray[np.int64] | Sequence[int] | None = None,
 ) -> Outputs:
     """Answers to frames of any size, (H, W, 3) each, `batch` at a time.
 
     The map kept for a frame is that of `map_class` (n,), or of the class this engine ranks first: run
-    the reference without it, then give its `map_class` to every engine compared with it.
+    the reference without it, then give its `map_class` to every engine compared with it. A list may grow
+    while frames are read, as `PhotoFrames.labels` does.
     Raises EngineError when the engine gives values that are not numbers, ValueError when `map_class`
     and frames differ in number.
     """
@@ -97,7 +98,7 @@ def run_engine(
         if len(wanted) != len(chunk):
             raise ValueError(_UNPAIRED)
         maps.append(head.cam(features, wanted))
-        shown.append(wanted.astype(np.int64))
+        shown.append(np.asarray(wanted, np.int64))
         done += len(chunk)
     if map_class is not None and done != len(map_class):
         raise ValueError(_UNPAIRED)
@@ -125,7 +126,7 @@ def document(report: ClassificationReport, engine: str) -> dict[str, Any]:
         "ece": report.ece,
         "per_class": [asdict(score) for score in report.per_class],
         "engine": engine,
-        "localization": None,  # until a data set brings boxes
+        "localization": None,  # where no boxes or masks are known
     }
 
 

@@ -1,13 +1,16 @@
-"""Pictures of scores: reliability diagram, ROC and precision-recall curves. Needs matplotlib."""
+"""Pictures of scores: confusion, reliability, ROC, precision and recall, boxes. Needs matplotlib."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
+from numpy.typing import NDArray
 
+from edgecam_calibration.box_accuracy import IOU_LEVELS
 from edgecam_calibration.curves import Curve
+from edgecam_calibration.localization_report import Localization
 from edgecam_calibration.operating_point import OperatingPoint
 from edgecam_calibration.reliability import Bin, Reliability
 from edgecam_engines.errors import OutputError
@@ -26,6 +29,49 @@ def need_matplotlib(what: str) -> None:
         raise OutputError(
             f"{what} needs matplotlib, which is not installed. Leave it out, or:\n    pip install matplotlib"
         )
+
+
+def confusion_picture(confusion: NDArray[np.int64], classes: Sequence[str], path: Path) -> None:
+    """Rows are what it is, in shares of the row; counts are written where they fit."""
+    side = min(16.0, 3.0 + 0.32 * len(classes))
+    figure = _figure(side + 1, side)
+    axes = figure.subplots()
+    shares = confusion / np.maximum(confusion.sum(axis=1, keepdims=True), 1)
+    image = axes.imshow(shares, cmap="Blues", vmin=0, vmax=1)
+    figure.colorbar(image, ax=axes, label="share of the row", shrink=0.8)
+    axes.set_xticks(range(len(classes)), classes, rotation=90)
+    axes.set_yticks(range(len(classes)), classes)
+    axes.set(xlabel="called", ylabel="is")
+    for row, column in zip(*np.nonzero(confusion), strict=True):
+        colour = "white" if shares[row, column] > 0.5 else "black"
+        count = int(confusion[row, column])
+        axes.text(column, row, count, ha="center", va="center", color=colour, fontsize=7)
+    _save(figure, path)
+
+
+def localization_picture(found: Localization, path: Path) -> None:
+    """Box accuracy at each threshold, with the chosen one marked; precision and recall of the pixels."""
+    curves = [curve for curve in (found.box_curve, found.pixel_curve) if curve is not None]
+    figure = _figure(5.6 * len(curves), 4.6)
+    panels = list(figure.subplots(1, len(curves), squeeze=False)[0])
+    if found.box_curve is not None:
+        axes, curve = panels.pop(0), found.box_curve
+        for level, shares in zip(IOU_LEVELS, curve.any_contour, strict=True):
+            axes.plot(curve.thresholds, shares, label=f"IoU {level:g}")
+        if found.chosen.box is not None:
+            axes.axvline(found.chosen.box, color=_GREY, linestyle="--", label="chosen")
+        axes.set(xlabel="threshold, share of the map's maximum", ylabel="share of images", ylim=(0, 1))
+        axes.set_title("A box of the map meets a true one")
+        axes.legend(fontsize=8)
+        axes.grid(alpha=0.3)
+    if found.pixel_curve is not None:
+        axes, pixels = panels.pop(0), found.pixel_curve
+        axes.plot(pixels.recall, pixels.precision, color=_BLUE)
+        axes.set(
+            xlabel="recall", ylabel="precision", xlim=(0, 1.01), ylim=(0, 1.01), title="Pixels of the thing"
+        )
+        axes.grid(alpha=0.3)
+    _save(figure, path)
 
 
 def reliability_picture(found: Reliability, path: Path) -> None:

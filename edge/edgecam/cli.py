@@ -174,14 +174,28 @@ def build_engine(
 def evaluate(
     bundle: Bundle,
     data: Annotated[Path, typer.Argument(help="DATA/CLASS/*.jpg, or a folder with test or val.")],
+    boxes: Annotated[
+        Path | None, typer.Option(help="Where things are: CSV, COCO, VOC, ImageNet or WSOL metadata.")
+    ] = None,
+    masks: Annotated[Path | None, typer.Option(help="Folder of masks, named as the photos.")] = None,
+    val: Annotated[Path | None, typer.Option(help="Photos to choose thresholds on; else DATA/val.")] = None,
+    val_boxes: Annotated[Path | None, typer.Option(help="Boxes of those photos.")] = None,
+    val_masks: Annotated[Path | None, typer.Option(help="Masks of those photos.")] = None,
+    max_fpr: Annotated[
+        float | None, typer.Option(help="Choose a threshold: false positives at most.")
+    ] = None,
+    positive: Annotated[str | None, typer.Option(help="The class that --max-fpr is about.")] = None,
+    against: Annotated[Path | None, typer.Option(help="Another bundle, compared photo by photo.")] = None,
+    html: Annotated[Path | None, typer.Option(help="Also write one page with pictures.")] = None,
     backend: BackendName = None,
     threads: Threads = 1,
     json: Json = False,
 ) -> None:
-    """Measure how well a bundle names labelled photos."""
-    from edgecam.commands.evaluate import evaluate
+    """Measure how well a bundle names labelled photos, and where its maps point."""
+    from edgecam.commands.evaluate import Asked, Known, evaluate
 
-    evaluate(bundle, data, json=json, backend=backend and backend.value, threads=threads)
+    asked = Asked(Known(boxes, masks), val, Known(val_boxes, val_masks), max_fpr, positive, against, html)
+    evaluate(bundle, data, asked, json=json, backend=backend and backend.value, threads=threads)
 
 
 @app.command()

@@ -22,18 +22,21 @@ def colour_head() -> Head:
     return Head(np.eye(3, dtype=np.float32) * 60, np.zeros(3, np.float32), CLASSES)
 
 
-def make_bundle(folder: Path, input_hw: tuple[int, int] = (64, 64), stride: int = 8) -> Path:
-    """A bundle that opens anywhere: the fixed back end, and a head that names colours."""
+def make_bundle(
+    folder: Path, input_hw: tuple[int, int] = (64, 64), stride: int = 8, head: Head | None = None
+) -> Path:
+    """A bundle that opens anywhere: the fixed back end, and a head that names colours unless given one."""
+    head = head or colour_head()
     (folder / "models").mkdir(parents=True)
     (folder / "models" / "fixed.json").write_text(json.dumps({"input_hw": input_hw, "stride": stride}))
-    save_head(colour_head(), folder / "heads" / "default.safetensors")
+    save_head(head, folder / "heads" / "default.safetensors")
     write_manifest(
         folder,
         {
             "name": folder.stem,
             "created": "2026-01-01T00:00:00Z",
             "edgecam": "0.1.0",
-            "classes": list(CLASSES),
+            "classes": list(head.classes),
             "input_hw": list(input_hw),
             "feature_dhw": [3, input_hw[0] // stride, input_hw[1] // stride],
             "engine": {"backend": "fixed", "precision": "fp32", "model": "models/fixed.json"},

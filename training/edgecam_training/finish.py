@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from edgecam_calibration.pictures import confusion_picture
 from edgecam_calibration.reliability import expected_calibration_error
 from edgecam_calibration.temperature import fit_temperature
 from edgecam_engines.console import log
@@ -17,7 +18,7 @@ from edgecam_training.export import export_onnx
 from edgecam_training.judge import Judged
 from edgecam_training.model import Model
 from edgecam_training.options import Options
-from edgecam_training.pictures import confusion_picture, curves_picture, overlay_sheet
+from edgecam_training.pictures import curves_picture, overlay_sheet
 
 SHEET_PHOTOS = 20
 
@@ -41,8 +42,8 @@ def finish(
     tensors = {name: tensor.contiguous() for name, tensor in model.state_dict().items()}
     write_atomically(run / "weights.safetensors", save(tensors))
     weight, bias = (part.detach().numpy() for part in model.classify.centred())
-    temperature = fit_temperature(judged.logits, judged.labels).value
-    save_head(Head(weight, bias, split.classes, temperature), run / "head.safetensors")
+    head = Head(weight, bias, split.classes, fit_temperature(judged.logits, judged.labels).value)
+    save_head(head, run / "head.safetensors")
     write_atomically(run / "val_logits.npy", lambda path: np.save(path, judged.logits))
     export_onnx(model, options.input_hw, run / "model.onnx")
     curves_picture(history, run / "curves.png")

@@ -47,26 +47,6 @@ def curves_picture(history: list[dict[str, Any]], path: Path) -> None:
     save(figure, path)
 
 
-def confusion_picture(confusion: NDArray[np.int64], classes: Sequence[str], path: Path) -> None:
-    """Rows are what it is, in shares of the row; counts are written where they fit."""
-    k = len(classes)
-    side = min(16.0, 3.0 + 0.32 * k)
-    figure = Figure(figsize=(side + 1, side), layout="constrained")
-    axes = figure.subplots()
-    shares = confusion / np.maximum(confusion.sum(axis=1, keepdims=True), 1)
-    image = axes.imshow(shares, cmap="Blues", vmin=0, vmax=1)
-    figure.colorbar(image, ax=axes, label="share of the row", shrink=0.8)
-    axes.set_xticks(range(k), classes, rotation=90)
-    axes.set_yticks(range(k), classes)
-    axes.set(xlabel="called", ylabel="is")
-    for row, column in zip(*np.nonzero(confusion), strict=True):
-        colour = "white" if shares[row, column] > 0.5 else "black"
-        axes.text(
-            column, row, int(confusion[row, column]), ha="center", va="center", color=colour, fontsize=7
-        )
-    save(figure, path)
-
-
 @torch.inference_mode()
 def overlay_sheet(
     model: Model,

@@ -1,0 +1,99 @@
+"""What `edgecam eval --html` leaves: one page with every figure and picture in it."""
+
+import tempfile
+from pathlib import Path
+
+from edgecam.commands.cases import chosen_cases, write_cases
+from edgecam.commands.evaluate import told_comparison, told_point
+from edgecam_calibration import pictures
+from edgecam_calibration.assess import Assessment, Located
+from edgecam_calibration.intervals import Estimate
+from edgecam_calibration.paired import Comparison
+from edgecam_engines.html import Report
+
+
+def write_page(path: Path, found: Assessment, against: Comparison | None, bundle: str, data: Path) -> None:
+    """Raises OutputError when the page cannot be written."""
+    page = Report(f"{bundle} on {data.name}")
+    report = found.report
+    low, high = report.top1_ci95
+    page.text(
+        f"{found.engine}, {report.n} photos: {report.top1:.1%} right (95 % interval {low:.1%} to "
+        f"{high:.1%}), macro F1 {_told(found.macro.f1)}, "
+        f"expected calibration error {_told(found.confidence.ece)}."
+    )
+    if found.unreadable:
+        page.text(f"{len(found.unreadable)} photos could not be read and are not in the scores.")
+    if against is not None:
+        page.text(told_comparison(against, "the other bundle"))
+    with tempfile.TemporaryDirectory() as folder:
+        if found.located is not None:
+            _localization(page, found.located, Path(folder))
+        _classification(page, found, Path(folder))
+    page.save(path)
+
+
+def _classification(page: Report, found: Assessment, folder: Path) -> None:
+    report = found.report
+    page.heading("Each class")
+    page.table(
+        ("Class", "Photos", "Precision", "Recall", "F1", "False positives", "AUROC", "Average precision"),
+        [
+            (
+                *(score.name, score.support, f"{score.precision:.1%}", f"{score.recall:.1%}"),
+                *(f"{score.f1:.3f}", f"{score.fpr:.2%}"),
+                *(_area(found.curves[score.name].auroc), _area(found.curves[score.name].average_precision)),
+            )
+            for score in report.per_class
+        ],
+    )
+    names = [score.name for score in report.per_class]
+    pictures.confusion_picture(report.confusion, names, folder / "confusion.png")
+    page.picture(
+        folder / "confusion.png", "Confusion matrix: rows are what it is, columns what it was called"
+    )
+    page.heading("How sure it is")
+    pictures.reliability_picture(found.confidence, folder / "reliability.png")
+    page.picture(folder / "reliability.png", "Reliability: of the answers given with 80 %, are 80 % right?")
+    page.heading("Thresholds")
+    if found.point is not None:
+        page.text(told_point(found.point))
+    pictures.roc_picture(found.curves, folder / "roc.png", found.point)
+    page.picture(folder / "roc.png", "ROC of each class against the rest")
+    pictures.precision_recall_picture(found.curves, folder / "pr.png")
+    page.picture(folder / "pr.png", "Precision and recall of each class against the rest")
+
+
+def _localization(page: Report, located: Located, folder: Path) -> None:
+    found = located.found
+    page.heading("Where the maps point")
+    ours, sure = found.figures.values(), found.figures.intervals()
+    centre = found.centre.values()
+    flat = [(name, ours[name], sure[name], centre[name]) for name in ours if name != "max_box_acc"]
+    levels = [
+        (f"box accuracy, IoU {level}", value, sure["max_box_acc"][level], centre["max_box_acc"][level])
+        for level, value in ours["max_box_acc"].items()
+    ]
+    page.table(
+        ("Figure", "Value", "95 % interval", "Centre baseline"),
+        [
+            (name, f"{value:.1%}", f"{ci[0]:.1%} to {ci[1]:.1%}", "-" if base is None else f"{base:.1%}")
+            for name, value, ci, base in flat + levels
+            if value is not None
+        ],
+    )
+    pictures.localization_picture(found, folder / "localization.png")
+    page.picture(
+        folder / "localization.png", "Box accuracy at each threshold; precision and recall of pixels"
+    )
+    if located.cases:
+        write_cases(chosen_cases(located.cases), folder / "cases.jpg")
+        page.picture(folder / "cases.jpg", "Best, median and worst maps; true boxes in green")
+
+
+def _told(share: Estimate) -> str:
+    return f"{share.value:.3f} ({share.low:.3f} to {share.high:.3f})"
+
+
+def _area(value: float | None) -> str:
+    return "-" if value is None else f"{value:.3f}"
