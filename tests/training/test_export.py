@@ -37,6 +37,8 @@ def trained_looking(backbone: str, head: str = "linear") -> Model:
     for name, parameter in model.head.named_parameters():
         if "gate" in name:
             nn.init.normal_(parameter)
+        if name.endswith("merge.weight"):
+            nn.init.normal_(parameter, std=0.05)
     nn.init.normal_(model.classify.weight, std=0.1)
     nn.init.normal_(model.classify.bias, std=0.1)
     with torch.no_grad():
