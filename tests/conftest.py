@@ -154,7 +154,7 @@ def _network(frames: Frames, path: Path) -> tuple[Head, Any]:
         norm.momentum = 1.0  # the statistics are those of the one batch below
         norm.train()
     for name, parameter in model.head.named_parameters():
-        if "gate" in name:  # zero until it is trained
+        if "gate" in name or name.endswith("merge.weight"):  # zero until it is trained
             nn.init.normal_(parameter, std=0.2)
     model(torch.from_numpy(frames))
     pooled = model.eval()(torch.from_numpy(frames)).mean(dim=(2, 3)).numpy()

@@ -22,6 +22,7 @@ from edgecam_training.model import ClassHead, Model, read_tensors
 
 FAST_OPS = {"Conv", "Clip", "Add", "Mul", "MatMul", "Softmax", "Reshape", "Transpose", "Cast", "Sub"}
 CLASSES = 4
+FEATURES_ATOL = 3e-4  # of features up to 8, rounded over some sixty layers and multiplied by a factor
 
 
 def trained_looking(backbone: str, head: str = "linear") -> Model:
@@ -36,7 +37,9 @@ def trained_looking(backbone: str, head: str = "linear") -> Model:
         norm.momentum = 1.0  # the statistics are those of the one batch below
     for name, parameter in model.head.named_parameters():
         if "gate" in name:
-            nn.init.normal_(parameter)
+            nn.init.normal_(parameter, std=0.2)
+        if name.endswith("merge.weight"):
+            nn.init.normal_(parameter, std=0.05)
     nn.init.normal_(model.classify.weight, std=0.1)
     nn.init.normal_(model.classify.bias, std=0.1)
     with torch.no_grad():
@@ -94,10 +97,10 @@ def torchvisions(tmp_path_factory: pytest.TempPathFactory) -> Export:
     return Export(model, path, hw)
 
 
-def assert_same(ours: np.ndarray, theirs: np.ndarray) -> None:
+def assert_same(ours: np.ndarray, theirs: np.ndarray, atol: float = 1e-4) -> None:
     assert ours.shape == theirs.shape
     assert theirs.std() > 0.1  # a comparison of constants would say nothing
-    np.testing.assert_allclose(ours, theirs, atol=1e-4, rtol=0)
+    np.testing.assert_allclose(ours, theirs, atol=atol, rtol=0)
 
 
 # -- the identity
@@ -202,14 +205,14 @@ def test_the_features_of_the_net_under_test_depend_on_the_frame(
 @pytest.mark.parametrize("n", [1, 2, 5])
 def test_the_exported_graph_gives_the_networks_features_for_any_batch(default: Export, n: int) -> None:
     frames = frames_of(n, default.hw)
-    assert_same(default.by_onnxruntime(frames), default.by_torch(frames))
+    assert_same(default.by_onnxruntime(frames), default.by_torch(frames), FEATURES_ATOL)
 
 
 @pytest.mark.parametrize("value", [0, 255])
 def test_the_edges_of_a_black_and_of_a_white_frame_are_the_networks_too(default: Export, value: int) -> None:
     """The border is zero after the mean is taken, not before: folding the mean would show here."""
     frames = np.full((1, *default.hw, 3), value, dtype=np.uint8)
-    assert_same(default.by_onnxruntime(frames), default.by_torch(frames))
+    assert_same(default.by_onnxruntime(frames), default.by_torch(frames), FEATURES_ATOL)
 
 
 @pytest.mark.parametrize("n", [1, 3])

@@ -126,7 +126,7 @@ def files(run: Path) -> dict[str, bytes]:
 def whole(photos: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Path, Judged, Options]]:
     """One run with everything that belongs to it."""
     folder = tmp_path_factory.mktemp("whole")
-    options = replace(OPTIONS, epochs=6, backbone=DEFAULT, pretrained=True, lr_backbone=1e-4)
+    options = replace(OPTIONS, epochs=6, backbone=DEFAULT, pretrained=True, lr_backbone=1e-4, lr_head=1e-2)
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("XDG_CACHE_HOME", str(folder / "cache"))
         yield folder / "run", train(photos, folder / "run", options), options
@@ -472,6 +472,7 @@ def test_l2_is_a_term_of_the_loss_and_decay_is_not() -> None:
 def test_seams_losses_are_added_with_their_weights() -> None:
     def loss_of(**changes: float) -> float:
         model, options = made(**changes)
+        nn.init.normal_(model.classify.weight, std=0.1)  # at zero all maps agree
         return one_step(model, make_optimizer(model, options), a_batch(), options, epoch=0, step=0)
 
     none, er, ecr = loss_of(er=0, ecr=0), loss_of(er=1, ecr=0), loss_of(er=0, ecr=1)
@@ -550,14 +551,12 @@ def test_shares_of_classes_that_are_not_there_are_refused_before_anything_is_wri
     assert not (tmp_path / "run").exists()
 
 
-def test_a_class_that_is_rare_in_use_is_called_less_often(
+def test_a_class_is_called_as_often_as_it_is_common_in_use(
     photos: Path, tmp_path: Path, finished: list[tuple[Any, ...]]
 ) -> None:
     names = sorted(COLOURS)
-    called = []
-    for rare in (1.0, 1e-6):
-        options = replace(OPTIONS, epochs=1, expect={names[0]: rare, **dict.fromkeys(names[1:], 1.0)})
-        judged = train(photos, tmp_path / f"run-{rare}", options)
-        assert load_options(tmp_path / f"run-{rare}" / "options.json") == options
-        called.append(int((judged.logits.argmax(axis=1) == 0).sum()))
-    assert called[0] > called[1] == 0
+    for share, called in ((1e6, 6), (1e-6, 0)):
+        options = replace(OPTIONS, epochs=1, expect={names[0]: share, **dict.fromkeys(names[1:], 1.0)})
+        judged = train(photos, tmp_path / f"run-{called}", options)
+        assert load_options(tmp_path / f"run-{called}" / "options.json") == options
+        assert int((judged.logits.argmax(axis=1) == 0).sum()) == called

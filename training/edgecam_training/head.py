@@ -43,7 +43,7 @@ class LinearHead(PlainHead):
 
     def forward(self, f16: Tensor, f32: Tensor) -> Tensor:
         x = self.tokens(f16, f32)
-        return self.out(x * F.hardtanh(1 + self.attention(self.norm(x)), 0, 2))
+        return self.out(x * F.hardtanh(self.attention(self.norm(x)), 0, 2))
 
 
 class LinearAttention(nn.Module):
@@ -66,9 +66,11 @@ class LinearAttention(nn.Module):
         self.near = nn.Conv2d(dim, dim, 3, padding=1, groups=dim)
         self.gate = nn.Conv2d(dim, heads, 1)
         self.merge = nn.Conv2d(dim, dim, 1)
-        for start_neutral in (self.gate, self.merge):
-            nn.init.zeros_(start_neutral.weight)
-            nn.init.zeros_(start_neutral.bias)
+        nn.init.zeros_(self.gate.weight)
+        nn.init.zeros_(self.gate.bias)
+        # A factor of 1 for every token, until training finds a better one.
+        nn.init.zeros_(self.merge.weight)
+        nn.init.ones_(self.merge.bias)
 
     def forward(self, x: Tensor) -> Tensor:
         _, d, h, w = x.shape
