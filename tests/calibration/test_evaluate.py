@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 import pytest
 
-from edgecam.commands.evaluate import evaluate
+from edgecam.commands.evaluate import Asked, evaluate
 from edgecam_calibration.evaluate import (
     Labelled,
     PhotoFrames,
@@ -228,11 +228,12 @@ def test_photos_can_be_gone_through_twice(data: Path) -> None:
 def test_the_command_prints_exactly_the_stable_document(
     bundle: Path, data: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    evaluate(bundle, data, json=True, backend=None, threads=1)
+    evaluate(bundle, data, Asked(), json=True, backend=None, threads=1)
     (line,) = capsys.readouterr().out.splitlines()
     told = json.loads(line)
     assert list(told) == [
         "n", "top1", "top1_ci95", "macro_f1", "ece", "per_class", "engine", "localization",
+        "operating_point", "macro", "calibration", "areas", "undefined", "unreadable", "against",
     ]  # fmt: skip
     assert (told["n"], told["engine"], told["localization"]) == (6, "fixed-fp32", None)
     assert told["top1"] == pytest.approx(5 / 6)
@@ -253,7 +254,7 @@ def test_the_document_survives_json_whatever_the_scores(data: Path) -> None:
 def test_people_get_a_table_with_the_interval(
     bundle: Path, data: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    evaluate(bundle, data, json=False, backend=None, threads=1)
+    evaluate(bundle, data, Asked(), json=False, backend=None, threads=1)
     told = capsys.readouterr().out
     assert "83.3 %" in told
     assert "95 % interval 43.6 % to 97.0 %" in told
