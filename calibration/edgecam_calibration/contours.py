@@ -37,28 +37,28 @@ class Proposals(NamedTuple):
 def proposals(score: ScoreMap, cuts: NDArray[np.int64], *, most_peaks: int = MOST_PEAKS) -> Proposals:
     """The boxes of a score map at ascending cuts (c,) of 0..254."""
     # The product is the protocol's own; times 256 it is exact, so `fine` only refines the levels.
-    fine = (score * 255 * 256).astype(np.uint16)
+    scaled = score * 255
+    scaled *= 256
+    fine = scaled.astype(np.uint16)
     levels = (fine >> 8).astype(np.uint8)
     peaks, pits = divide(fine, corners=True), divide(~fine, corners=False)
     if max(peaks.total, pits.total) > most_peaks:
         return _traced(levels, cuts)
-    pieces = shares(peaks, levels, cuts)
-    reach = pieces.reach.copy()
-    join(pieces, unions(peaks, passes(peaks, levels)), cuts)
-
     # A hole is a piece of what is not above the cut, from which no way across sides leads out.
-    deep, deep_cuts = ~levels, 254 - cuts[::-1]
-    beyond = pits._replace(total=pits.total + 1)
-    holes = shares(beyond, deep, deep_cuts)
-    joined = unions(beyond, passes(beyond, deep, outside=True))
-    join(holes, joined, deep_cuts)
+    deep, deep_cuts, out = ~levels, 254 - cuts[::-1], pits.total
+    (between_pits,) = passes(pits, deep, outside=out)
+    joined = unions(between_pits, out + 1, outside=out)
+    holes = shares(pits, deep, deep_cuts)
+    join(holes, joined, deep_cuts, outside=out)
 
     # The largest contour is the outline of a piece with all its holes filled.
-    open_below = outlets(joined, beyond.total, pits.total).astype(np.uint8)
-    filled = ~np.minimum(deep, open_below.take(pits.labels, mode="clip"))
-    outer = Shares(filled.ravel()[peaks.tops][:, None] > cuts, reach)
+    filled = ~np.minimum(deep, outlets(joined, out).take(pits.labels(), mode="clip"))
+    between, between_filled = passes(peaks, levels, filled)
+    pieces = shares(peaks, levels, cuts)
+    outer = Shares(filled.ravel()[peaks.tops][:, None] > cuts, pieces.reach.copy())
     areas = doubled_areas(peaks, filled, cuts)
-    join(outer, unions(peaks, passes(peaks, filled)), cuts, areas)
+    join(pieces, unions(between, peaks.total), cuts)
+    join(outer, unions(between_filled, peaks.total), cuts, areas=areas)
     boxes, starts = _listed(pieces, Shares(holes.there[:, ::-1], holes.reach[..., ::-1]), levels.shape, cuts)
     return Proposals(boxes, starts, _largest(outer, areas, levels, cuts))
 

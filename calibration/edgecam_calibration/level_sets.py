@@ -13,20 +13,20 @@ from numpy.typing import NDArray
 from edgecam_calibration.basins import Division, Levels, Passes
 
 _LEVELS: Final = 256
-_TOPS: Final = _LEVELS + 1  # a level, or none
+_NOWHERE: Final = np.iinfo(np.int32).max
 
 
 class Union(NamedTuple):
-    """Below a level, two pieces are one, which the first one's leader stands for."""
+    """Below a level two pieces are one, which the leader stands for."""
 
     leader: int
     other: int
     level: int
 
 
-def unions(peaks: Division, between: Passes) -> list[Union]:
-    """Which pieces become one, from the highest level down."""
-    leaders = list(range(peaks.total))
+def unions(between: Passes, total: int, *, outside: int = -1) -> list[Union]:
+    """Which of `total` pieces become one, from the highest level down. `outside`, if there is one, leads."""
+    leaders = list(range(total))
 
     def leader(place: int) -> int:
         while leaders[place] != place:
@@ -37,21 +37,22 @@ def unions(peaks: Division, between: Passes) -> list[Union]:
     for first, second, level in zip(*between, strict=True):
         one, other = leader(first), leader(second)
         if one != other:
+            if other == outside:
+                one, other = other, one
             leaders[other] = one
             found.append(Union(one, other, level))
     return found
 
 
-def outlets(joined: list[Union], count: int, outside: int) -> NDArray[np.intp]:
-    """The level below which each of `count` places is one piece with `outside`."""
-    level_of = np.zeros(count, np.intp)
-    members = [[place] for place in range(count)]
-    out = outside
+def outlets(joined: list[Union], outside: int) -> NDArray[np.uint8]:
+    """The level below which each of the places 0 to `outside` - 1 is one piece with `outside`."""
+    level_of = np.zeros(outside, np.uint8)
+    members = [[place] for place in range(outside + 1)]
     for one, other, level in joined:
-        if out in (one, other):
-            level_of[members[other if out == one else one]] = level
-            out = one
-        members[one] += members[other]
+        if one == outside:
+            level_of[members[other]] = level
+        else:
+            members[one] += members[other]
     return level_of
 
 
@@ -63,36 +64,18 @@ class Shares(NamedTuple):
 
 
 def shares(peaks: Division, levels: Levels, cuts: NDArray[np.int64]) -> Shares:
-    """Each peak's own pixels above each cut."""
-    y0, y1 = _span(_line_tops(peaks.labels, levels, peaks.total), cuts)
-    x0, x1 = _span(_line_tops(peaks.labels.T, levels.T, peaks.total), cuts)
-    return Shares(y0 < levels.shape[0], np.stack([x0, y0, -x1, -y1]))
-
-
-def _line_tops(labels: NDArray[np.intp], levels: Levels, total: int) -> NDArray[np.int16]:
-    """One more than the highest level of each peak in each line, (peaks, lines); 0 where it has none."""
-    lines, length = labels.shape
-    label = labels.ravel()
-    new = np.empty(label.size, np.bool_)
-    np.not_equal(label[1:], label[:-1], out=new[1:])
-    new[::length] = True
-    starts = np.flatnonzero(new)
-    runs = np.maximum.reduceat(levels.ravel(), starts)
-    tops = np.zeros(total * lines, np.int16)
-    np.maximum.at(tops, label[starts] * lines + starts // length, runs + np.int16(1))
-    return tops.reshape(total, lines)
-
-
-def _span(tops: NDArray[np.int16], cuts: NDArray[np.int64]) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
-    """The first and the last line in which each peak is above each cut, (peaks, c) both."""
-    total, lines = tops.shape
-    key = np.arange(0, total * _TOPS, _TOPS)[:, None]
-    until = []
-    for way in (tops, tops[:, ::-1]):
-        so_far = np.maximum.accumulate(way, axis=1) + key
-        counts = np.bincount(so_far.ravel(), minlength=total * _TOPS).reshape(total, _TOPS)
-        until.append(counts.cumsum(axis=1, dtype=np.int32)[:, cuts + 1])  # lines that come before
-    return until[0], np.int32(lines - 1) - until[1]
+    """Each peak's own pixels above each cut; their first and last row are those of hills that reach it."""
+    h, w = levels.shape
+    reach = np.full((4, peaks.total * _LEVELS), _NOWHERE, np.int32)
+    for axis, (hills, level, length) in enumerate(((peaks.columns, levels.T, h), (peaks.rows, levels, w))):
+        line = (hills.crests // length).astype(np.int32)
+        at = hills.peak * _LEVELS + level.ravel()[hills.crests]
+        # Of several values for one place the last one stays: the smallest of either order.
+        reach[axis, at[::-1]] = line[::-1]
+        reach[axis + 2, at] = -line
+    downward = reach.reshape(4, peaks.total, _LEVELS)[..., ::-1]
+    above = np.minimum.accumulate(downward, axis=2)[..., _LEVELS - 2 - cuts]
+    return Shares(above[0] != _NOWHERE, above)
 
 
 def doubled_areas(peaks: Division, levels: Levels, cuts: NDArray[np.int64]) -> NDArray[np.int64]:
@@ -102,30 +85,41 @@ def doubled_areas(peaks: Division, levels: Levels, cuts: NDArray[np.int64]) -> N
     four pixels are above the cut, half of it when three are, and else nothing. `levels` must have no
     holes, so that the outline is the whole border.
     """
-    labels, count = peaks.labels, peaks.total
+    labels, count = peaks.labels(), peaks.total
     upper = np.minimum(levels[:-1, :-1], levels[:-1, 1:]), np.maximum(levels[:-1, :-1], levels[:-1, 1:])
     lower = np.minimum(levels[1:, :-1], levels[1:, 1:]), np.maximum(levels[1:, :-1], levels[1:, 1:])
     lowest = np.minimum(upper[0], lower[0])
     second = np.minimum(np.maximum(upper[0], lower[0]), np.minimum(upper[1], lower[1]))
     # Only one of four can be below the second lowest, and the other three are in one piece.
-    owner = np.where(levels[:-1, :-1] >= second, labels[:-1, :-1], labels[:-1, 1:]) * _LEVELS
-    at = np.bincount((owner + lowest).ravel(), minlength=count * _LEVELS)
-    at += np.bincount((owner + second).ravel(), minlength=count * _LEVELS)
+    owner = np.where(levels[:-1, :-1] >= second, labels[:-1, :-1], labels[:-1, 1:])
+    row = owner.astype(np.min_scalar_type(count * _LEVELS))
+    row <<= row.dtype.type(8)
+    at = np.bincount((row + lowest).ravel(), minlength=count * _LEVELS)
+    at += np.bincount((row + second).ravel(), minlength=count * _LEVELS)
     above = at.reshape(count, _LEVELS)[:, ::-1].cumsum(axis=1)[:, ::-1]
     return above[:, cuts + 1]
 
 
 def join(
-    own: Shares, joined: list[Union], cuts: NDArray[np.int64], areas: NDArray[np.int64] | None = None
+    own: Shares,
+    joined: list[Union],
+    cuts: NDArray[np.int64],
+    *,
+    outside: int = -1,
+    areas: NDArray[np.int64] | None = None,
 ) -> None:
-    """Add up shares, in place, until each place is a whole piece, or is there no more. So for areas."""
-    there, reach = own
+    """Add up shares, in place, until each place is a whole piece, or is there no more. So for areas.
+
+    What is one piece with `outside` is there no more, whatever stands for it.
+    """
     below = np.searchsorted(cuts, np.arange(_LEVELS)).tolist()  # the cuts below each level
     for one, other, level in joined:
         k = below[level]
-        if k:
-            np.minimum(reach[:, one, :k], reach[:, other, :k], out=reach[:, one, :k])
-            there[one, :k] &= there[other, :k]  # unless one is outside, both were there
-            there[other, :k] = False
+        if k and one != outside:
+            into = own.reach[:, one, :k]
+            np.minimum(into, own.reach[:, other, :k], out=into)
             if areas is not None:
                 areas[one, :k] += areas[other, :k]
+    first = np.zeros((len(own.there), 1), np.intp)
+    first[[other for _, other, _ in joined], 0] = [below[level] for _, _, level in joined]
+    np.logical_and(own.there, np.arange(len(cuts)) >= first, out=own.there)

@@ -21,11 +21,11 @@ from edgecam_calibration.intervals import proportion
 from edgecam_calibration.localization_report import Chosen, Figures, Localization
 from edgecam_calibration.pointing import points_into_box, points_into_mask
 from edgecam_calibration.pxap import PixelCounts
-from edgecam_calibration.scoremap import ScoreMap, scoremap
+from edgecam_calibration.scoremap import ScoreMap, cells, scoremap
 from edgecam_calibration.segmentation import Segmentation, thresholds_below
 from edgecam_calibration.sweep import INTERVAL, Sweep
 
-_CODES: Final = np.full(256, -1)
+_CODES: Final = np.full(256, 3, np.uint8)
 _CODES[[0, 1, 255]] = 0, 1, 2
 
 
@@ -41,7 +41,7 @@ class _Truth(NamedTuple):
     """What is known of one image, checked, in pixels of its score map."""
 
     boxes: NDArray[np.float64] | None  # (g, 4), g > 0
-    codes: NDArray[np.int64] | None  # (h, w): 0 background, 1 object, 2 left out
+    codes: NDArray[np.uint8] | None  # (h, w): 0 background, 1 object, 2 left out
     label: int
     right: bool | None
 
@@ -150,12 +150,16 @@ class _Look:
         return proposals(self.score, self._sweep.cuts)
 
     @cached_property
-    def binned(self) -> NDArray[np.int64]:
-        return self._sweep.binning(self.score)
+    def binned(self) -> NDArray[np.uint16]:
+        return self._sweep.binning(self.score, self._cells)
 
     @cached_property
-    def below(self) -> NDArray[np.int64]:
-        return thresholds_below(self.score)
+    def below(self) -> NDArray[np.uint16]:
+        return thresholds_below(self.score, self._cells)
+
+    @cached_property
+    def _cells(self) -> NDArray[np.intp]:
+        return cells(self.score)
 
 
 class _Track:
@@ -223,12 +227,12 @@ def _boxes(boxes: ArrayLike | None) -> NDArray[np.float64] | None:
     return checked
 
 
-def _codes(mask: NDArray[np.uint8] | None, shape: tuple[int, ...]) -> NDArray[np.int64] | None:
+def _codes(mask: NDArray[np.uint8] | None, shape: tuple[int, ...]) -> NDArray[np.uint8] | None:
     if mask is None:
         return None
     if mask.shape != shape:
         raise ValueError(f"A mask must have the size of its score map: {mask.shape} for a map {shape}.")
-    codes: NDArray[np.int64] = _CODES[mask]
-    if codes.min() < 0:
+    codes: NDArray[np.uint8] = _CODES.take(mask)
+    if codes.max(initial=0) > 2:
         raise ValueError("A mask holds 1 for the object, 0 beside it and 255 for pixels left out, only.")
     return codes

@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 from edgecam_calibration.scoremap import ScoreMap
 
 
-def points_into_mask(score: ScoreMap, codes: NDArray[np.int64]) -> bool | None:
+def points_into_mask(score: ScoreMap, codes: NDArray[np.uint8]) -> bool | None:
     """Whether the peak is the object's; codes (h, w) are 0 background, 1 object, 2 left out.
 
     It is looked for among the pixels that are not left out; None when all of them are.

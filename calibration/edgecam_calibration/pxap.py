@@ -17,7 +17,7 @@ from edgecam_calibration.intervals import Estimate
 _COARSE: Final = 100  # bins kept of each image, which is enough to see how AP varies
 _ABOVE: Final = 2  # bins above the thresholds: [1, 2), [2, 3]
 
-PixelCodes = NDArray[np.int64]  # (h, w): 0 background, 1 object, 2 left out
+PixelCodes = NDArray[np.uint8]  # (h, w): 0 background, 1 object, 2 left out
 
 
 @dataclass(frozen=True)
@@ -43,10 +43,12 @@ class PixelCounts:
     def __len__(self) -> int:
         return len(self._images)
 
-    def add(self, binned: NDArray[np.int64], codes: PixelCodes) -> None:
+    def add(self, binned: NDArray[np.uint16], codes: PixelCodes) -> None:
         """One image: its score map as `Sweep.binning` sorts it, (h, w), and what its pixels are."""
-        placed = (binned + self._bins * codes).ravel()
-        counts = np.bincount(placed, minlength=3 * self._bins).reshape(3, -1)[:2]
+        placed = codes.astype(np.uint16)
+        placed *= np.uint16(self._bins)
+        placed += binned
+        counts = np.bincount(placed.ravel(), minlength=3 * self._bins).reshape(3, -1)[:2]
         self._pooled += counts
         self._images.append(np.add.reduceat(counts, self._groups, axis=1).astype(np.int32))
 

@@ -8,7 +8,8 @@ from numpy.typing import NDArray
 
 ScoreMap = NDArray[np.float64]  # (h, w); a map that says nothing is 0 everywhere, any other reaches 0 and 1
 
-_FINEST: Final = 2.0**-16  # edges nearer to each other than this are not looked up in a table
+_CELLS: Final = 1 << 16
+_DOUBT: Final = 1 << 15  # marks a cell that an edge lies in
 
 
 def scoremap(cam: NDArray[Any], hw: tuple[int, int] | None = None) -> ScoreMap:
@@ -19,52 +20,56 @@ def scoremap(cam: NDArray[Any], hw: tuple[int, int] | None = None) -> ScoreMap:
     Source: inference.py of clovaai/wsolevaluation (bicubic, then min-max). One difference: there, a
     map that is constant before it is resampled is judged by the rounding of the resampling.
     """
-    exact = np.ascontiguousarray(cam, dtype=np.float64)
-    shape = exact.shape if hw is None else hw
-    if _flat(exact):
-        return np.zeros(shape)
-    if exact.shape != shape:
-        exact = np.asarray(cv2.resize(exact, shape[::-1], interpolation=cv2.INTER_CUBIC), np.float64)
-        if _flat(exact):
+    if cam.dtype.kind == "b":
+        cam = cam.view(np.uint8)
+    shape = (cam.shape[0], cam.shape[1]) if hw is None else hw
+    if cam.shape != shape:
+        if _range(cam) is None:
             return np.zeros(shape)
-    from_zero: ScoreMap = exact - exact.min()
-    from_zero /= from_zero.max()
-    return from_zero
+        exact = np.ascontiguousarray(cam, dtype=np.float64)
+        cam = np.asarray(cv2.resize(exact, shape[::-1], interpolation=cv2.INTER_CUBIC))
+    if (found := _range(cam)) is None:
+        return np.zeros(shape)
+    low, extent = found
+    score: ScoreMap = np.subtract(cam, low, dtype=np.float64)
+    score /= extent
+    return score
 
 
-def _flat(values: NDArray[np.float64]) -> bool:
-    """Whether a map says nothing: constant, or without a finite range."""
+def _range(values: NDArray[Any]) -> tuple[float, float] | None:
+    """The minimum and what the maximum is above it; None for a constant map, or one without finite range."""
     low, high = float(values.min()), float(values.max())  # both pass a NaN on
-    return not 0 < high - low < np.inf
+    extent = high - low
+    return (low, extent) if 0 < extent < np.inf else None
+
+
+def cells(score: ScoreMap) -> NDArray[np.intp]:
+    """Which of 65,536 equal parts of [0, 1] each value lies in, for `Binning`; 1 is in a part of its own."""
+    # A power of two: the product is exact, so no value is taken for one of the part beside it.
+    return (score * _CELLS).astype(np.intp)
 
 
 class Binning:
     """Which of ascending edges in [0, 1] is the last one at or below a value, as `searchsorted` finds it.
 
-    Several times faster for a picture's worth of values: [0, 1] is divided into 2**k cells so small that
-    none holds two edges, and the cell of a value says which edge is left to compare it with.
+    For a picture's worth of values it is looked up by their cells. The few values that share their cell
+    with an edge are compared with it.
     """
 
     def __init__(self, edges: NDArray[np.float64]) -> None:
-        if edges[0] != 0 or edges[-1] > 1 or (np.diff(edges) <= 0).any():
-            raise ValueError("Edges of bins must ascend from 0 and stay at or below 1.")
+        if edges[0] != 0 or edges[-1] > 1 or (np.diff(edges) <= 0).any() or len(edges) > _DOUBT:
+            raise ValueError("Edges of bins must ascend from 0, stay at or below 1, and be 32,768 at most.")
         self._edges = edges
-        spacing = float(np.diff(edges).min(initial=1.0))
-        self._cells = 0 if spacing < _FINEST else int(2 ** np.ceil(1 - np.log2(spacing)))
-        if self._cells:
-            borders = np.arange(self._cells + 1) / self._cells
-            within = np.setdiff1d(edges, borders)  # an edge that is a border is below its whole cell
-            self._below = np.searchsorted(edges, borders, side="right") - 1
-            self._inside = np.full(self._cells + 1, np.inf)
-            self._inside[(within * self._cells).astype(np.int64)] = within
+        borders = np.arange(_CELLS + 1) / _CELLS
+        below = (np.searchsorted(edges, borders, side="right") - 1).astype(np.uint16)
+        inside = np.setdiff1d(edges, borders)  # an edge that is a border is below its whole cell
+        below[(inside * _CELLS).astype(np.intp)] |= _DOUBT
+        self._below = below
 
-    def __call__(self, values: NDArray[np.float64]) -> NDArray[np.int64]:
-        """Index of an edge for each value in [0, 1], of the same shape."""
-        if not self._cells:
-            return np.searchsorted(self._edges, values, side="right") - 1
-        # A power of two: the product is exact, so no value is taken for one of the cell beside it.
-        scaled = values * self._cells
-        cell = scaled.astype(np.intp)
+    def __call__(self, score: ScoreMap, cell: NDArray[np.intp]) -> NDArray[np.uint16]:
+        """Index of an edge for each value of a map, given its `cells` too."""
         found = self._below.take(cell, mode="clip")  # nothing is clipped; the mode that checks is slower
-        found += values >= self._inside.take(cell, out=scaled, mode="clip")
+        doubtful = np.flatnonzero(found >= _DOUBT)
+        values = score.ravel()[doubtful]
+        found.ravel()[doubtful] = np.searchsorted(self._edges, values, side="right") - 1
         return found

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from edgecam_calibration.bootstrap import middle, redraws
 from edgecam_calibration.intervals import Estimate
-from edgecam_calibration.scoremap import Binning, ScoreMap
+from edgecam_calibration.scoremap import Binning, ScoreMap, cells
 
 THRESHOLDS: Final = np.arange(60) / 100  # a pixel above is an object's
 IGNORE: Final = 255
@@ -28,9 +28,11 @@ _MOST_CLASSES: Final = 254  # of a picture of class numbers, where 255 is taken
 _ABOVE: Final = Binning(np.append(0.0, np.nextafter(THRESHOLDS[1:], 1)))
 
 
-def thresholds_below(score: ScoreMap) -> NDArray[np.int64]:
-    """How many of THRESHOLDS each value of a map (h, w) is above, 0 to 60."""
-    return _ABOVE(score) + (score > 0)
+def thresholds_below(score: ScoreMap, cell: NDArray[np.intp]) -> NDArray[np.uint16]:
+    """How many of THRESHOLDS each value of a map (h, w) is above, 0 to 60, given its `cells` too."""
+    found = _ABOVE(score, cell)
+    found += score > 0
+    return found
 
 
 @dataclass(frozen=True)
@@ -89,19 +91,20 @@ class Segmentation:
         place[local] = np.arange(len(local))
         place[IGNORE] = len(local)
         k, bins = len(local), len(THRESHOLDS) + 1
-        placed = (place[truth] * k + first + 1) * bins + thresholds_below(highest)
+        placed = (place[truth] * k + first + 1) * bins + thresholds_below(highest, cells(highest))
         counts = np.bincount(placed.ravel(), minlength=(k + 1) * k * bins).reshape(k + 1, k, bins)
         self._add(counts[:k], local)
 
-    def add_one(self, binned: NDArray[np.int64], number: int, codes: NDArray[np.int64]) -> None:
+    def add_one(self, binned: NDArray[np.uint16], number: int, codes: NDArray[np.uint8]) -> None:
         """One image with one map, as `thresholds_below` gives it, and its pixels (h, w): 0 background,
         1 object, 2 left out."""
         if not 1 <= number <= self._classes:
             raise ValueError(f"Class numbers run from 1 to {self._classes}: {number}.")
         bins = len(THRESHOLDS) + 1
         counts = np.zeros((2, 2, bins), np.int64)
-        placed = (codes * bins + binned).ravel()
-        counts[:, 1] = np.bincount(placed, minlength=3 * bins).reshape(3, bins)[:2]
+        placed = codes * np.uint16(bins)
+        placed += binned
+        counts[:, 1] = np.bincount(placed.ravel(), minlength=3 * bins).reshape(3, bins)[:2]
         self._add(counts, [0, number])
 
     def extend(self, other: "Segmentation") -> None:

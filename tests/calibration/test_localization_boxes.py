@@ -221,14 +221,30 @@ def test_harder_levels_are_never_reached_more_often(cam: NDArray[np.int64], rand
 
 @given(CAMS, st.booleans())
 @settings(max_examples=60, deadline=None)
-def test_every_pixel_leads_up_to_a_peak_that_is_at_least_as_high(
-    cam: NDArray[np.int64], corners: bool
-) -> None:
+def test_every_pixel_leads_up_to_a_peak_by_rows_and_by_columns(cam: NDArray[np.int64], corners: bool) -> None:
     fine = (cam - cam.min()).astype(np.uint16)
     peaks = divide(fine, corners=corners)
     heights = fine.ravel()[peaks.tops]
-    assert (heights[peaks.labels] >= fine).all()
-    assert peaks.labels.ravel()[peaks.tops].tolist() == list(range(peaks.total))
+    by_row, by_column = peaks.labels(), peaks.columns.peak[peaks.columns.of].T
+    for labels in (by_row, by_column):
+        assert (heights[labels] >= fine).all()
+        assert labels.ravel()[peaks.tops].tolist() == list(range(peaks.total))
+
+
+@given(CAMS, st.booleans())
+@settings(max_examples=60, deadline=None)
+def test_peaks_are_the_pixels_without_a_higher_neighbour(cam: NDArray[np.int64], corners: bool) -> None:
+    fine = (cam - cam.min()).astype(np.uint16)
+    h, w = fine.shape
+    steps = [
+        (dy, dx) for dy in (-1, 0, 1) for dx in (-1, 0, 1) if (dy, dx) != (0, 0) and (corners or not dy * dx)
+    ]
+    expected = []
+    for y, x in np.ndindex(h, w):
+        beside = [(y + dy, x + dx) for dy, dx in steps if 0 <= y + dy < h and 0 <= x + dx < w]
+        if all((int(fine[at]), at) < (int(fine[y, x]), (y, x)) for at in beside):
+            expected.append(y * w + x)
+    assert divide(fine, corners=corners).tops.tolist() == expected
 
 
 def test_maps_of_too_many_peaks_are_traced_with_the_same_result() -> None:

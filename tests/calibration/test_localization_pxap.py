@@ -13,7 +13,7 @@ from edgecam_calibration.intervals import Estimate
 from edgecam_calibration.localization import Scorer
 from edgecam_calibration.pointing import points_into_box, points_into_mask
 from edgecam_calibration.pxap import PixelCounts
-from edgecam_calibration.scoremap import Binning, scoremap
+from edgecam_calibration.scoremap import Binning, cells, scoremap
 from edgecam_calibration.sweep import Sweep
 
 WHOLE = st.integers(-40, 40)
@@ -82,10 +82,10 @@ def test_bins_are_those_that_numpy_finds(values: list[float], interval: float) -
     beside = np.concatenate([edges, np.nextafter(edges, 0), np.nextafter(edges[:-1], 1)])
     everything = np.concatenate([values, beside])
     expected = np.searchsorted(edges, everything, side="right") - 1
-    assert Binning(edges)(everything).tolist() == expected.tolist()
+    assert Binning(edges)(everything, cells(everything)).tolist() == expected.tolist()
 
 
-@pytest.mark.parametrize("edges", [[0.1, 0.5], [0.0, 0.5, 0.5], [0.0, 1.5]])
+@pytest.mark.parametrize("edges", [[0.1, 0.5], [0.0, 0.5, 0.5], [0.0, 1.5], list(np.linspace(0, 1, 40_000))])
 def test_edges_that_do_not_ascend_from_0_to_1_are_refused(edges: list[float]) -> None:
     with pytest.raises(ValueError, match="Edges"):
         Binning(np.array(edges))
@@ -206,7 +206,7 @@ def test_the_interval_of_pxap_holds_the_truth_at_about_its_nominal_rate() -> Non
                 np.int64
             )  # images differ in size of object
             scores = np.clip(rng.normal(0.4 + 0.2 * codes, 0.15 + 0.1 * rng.random()), 0, 1)
-            counts.add(sweep.binning(scores), codes)
+            counts.add(sweep.binning(scores, cells(scores)), codes)
         return counts
 
     truth = value(drawn(6000).average_precision(rng=rng))
@@ -240,7 +240,7 @@ def test_all_of_several_peaks_must_be_inside() -> None:
     score = scoremap(np.maximum(filled((20, 30), (2, 2, 2, 2)), filled((20, 30), (20, 9, 20, 9))))
     assert not points_into_box(score, [[0, 0, 5, 5]])
     assert points_into_box(score, [[0, 0, 5, 5], [18, 8, 22, 11]])
-    codes = (score == 1).astype(np.int64)
+    codes = (score == 1).astype(np.uint8)
     assert points_into_mask(score, codes)
     codes[2, 2] = 0
     assert not points_into_mask(score, codes)
@@ -248,7 +248,7 @@ def test_all_of_several_peaks_must_be_inside() -> None:
 
 def test_a_flat_map_points_nowhere() -> None:
     assert not points_into_box(np.zeros((4, 4)), [[0, 0, 3, 3]])
-    assert points_into_mask(np.zeros((4, 4)), np.ones((4, 4), np.int64)) is False
+    assert points_into_mask(np.zeros((4, 4)), np.ones((4, 4), np.uint8)) is False
 
 
 def test_the_peak_is_looked_for_where_pixels_count() -> None:
@@ -261,7 +261,7 @@ def test_the_peak_is_looked_for_where_pixels_count() -> None:
         ([2, 2, 2, 2, 1], False),  # what is left is 0
         ([2, 2, 2, 2, 2], None),
     ):
-        assert points_into_mask(score, np.array([codes])) is expected
+        assert points_into_mask(score, np.array([codes], np.uint8)) is expected
 
 
 # -- the centre

@@ -205,8 +205,9 @@ def test_a_map_may_be_named_with_or_without_the_suffix_of_its_image(
     case: Case, run: Run, tmp_path: Path, named: str
 ) -> None:
     for image_id, cam in case.maps.items():
-        stem, suffix = os.path.splitext(image_id) if image_id != "fish" else (image_id, "")
-        put(tmp_path / "other", named.format(stem=stem, suffix=suffix).removesuffix(".npy"), cam)
+        suffix = Path(image_id).suffix
+        name = named.format(stem=image_id.removesuffix(suffix), suffix=suffix)
+        put(tmp_path / "other", name.removesuffix(".npy"), cam)
     found, expected = (run("--cams", cams, "--boxes", case.boxes) for cams in (tmp_path / "other", case.cams))
     assert found == expected
 
@@ -355,7 +356,10 @@ def test_an_error_in_another_process_is_told_like_any(
 def test_it_runs_as_a_module(case: Case, run: Run) -> None:
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(path for path in sys.path if path)}
     done = subprocess.run(
-        [sys.executable, "-m", "edgecam_calibration.score", "--cams", case.cams, "--boxes", case.boxes, "--json"],
+        [
+            *(sys.executable, "-m", "edgecam_calibration.score", "--json"),
+            *("--cams", case.cams, "--boxes", case.boxes),
+        ],
         capture_output=True, text=True, check=True, env=environment,
     )  # fmt: skip
     assert json.loads(done.stdout) == run("--cams", case.cams, "--boxes", case.boxes)

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from calibration.wsol_kit import plain_map, plain_miou, smooth
-from edgecam_calibration.scoremap import scoremap
+from edgecam_calibration.scoremap import cells, scoremap
 from edgecam_calibration.segmentation import THRESHOLDS, Segmentation, thresholds_below
 
 HW = (12, 17)
@@ -100,8 +100,8 @@ def test_one_map_and_a_mask_are_the_same_as_class_numbers() -> None:
     rng = np.random.default_rng(1)
     first, second = Segmentation(3), Segmentation(3)
     for number in (1, 3, 3):
-        score, mask = plain_map(smooth(rng, HW, 4)), rng.choice([0, 1, 2], size=HW)
-        first.add_one(thresholds_below(score), number, mask)
+        score, mask = plain_map(smooth(rng, HW, 4)), rng.choice([0, 1, 2], size=HW).astype(np.uint8)
+        first.add_one(thresholds_below(score, cells(score)), number, mask)
         second.add([score], [number], np.array([0, number, 255])[mask])
     assert first.sweep().tolist() == second.sweep().tolist()
 
@@ -144,7 +144,9 @@ def test_the_threshold_chosen_elsewhere_is_the_one_used() -> None:
 def test_the_thresholds_are_those_of_the_literature() -> None:
     assert THRESHOLDS.tolist() == [k / 100 for k in range(60)]
     score = scoremap(np.array([[0, 1, 25, 26, 59, 60, 100]]))
-    assert thresholds_below(score).tolist() == [[int((value > THRESHOLDS).sum()) for value in score[0]]]
+    assert thresholds_below(score, cells(score)).tolist() == [
+        [int((value > THRESHOLDS).sum()) for value in score[0]]
+    ]
 
 
 def test_the_interval_of_miou_holds_the_truth_at_about_its_nominal_rate() -> None:
@@ -153,9 +155,9 @@ def test_the_interval_of_miou_holds_the_truth_at_about_its_nominal_rate() -> Non
     def drawn(n: int) -> Segmentation:
         total = Segmentation(1)
         for _ in range(n):
-            codes = (rng.random((5, 6)) < rng.uniform(0.2, 0.7)).astype(np.int64)
+            codes = (rng.random((5, 6)) < rng.uniform(0.2, 0.7)).astype(np.uint8)
             score = np.clip(rng.normal(0.2 + 0.2 * codes, 0.15), 0, 1)
-            total.add_one(thresholds_below(score), 1, codes)
+            total.add_one(thresholds_below(score, cells(score)), 1, codes)
         return total
 
     truth = drawn(4000).result(0.3, rng=rng).value.value
