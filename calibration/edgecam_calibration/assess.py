@@ -14,6 +14,7 @@ from edgecam_calibration.classification import (
     classification_report,
     macro_estimates,
 )
+from edgecam_calibration.contours import box_iou, proposals
 from edgecam_calibration.curves import Curve, class_curves
 from edgecam_calibration.evaluate import Labelled, PhotoFrames, document, run_engine
 from edgecam_calibration.localization import Scorer
@@ -21,6 +22,7 @@ from edgecam_calibration.localization_report import Chosen, Localization
 from edgecam_calibration.operating_point import OperatingPoint, detection, operating_point
 from edgecam_calibration.paired import Comparison
 from edgecam_calibration.reliability import Reliability, reliability
+from edgecam_calibration.scoremap import scoremap
 from edgecam_calibration.sweep import INTERVAL, Sweep
 from edgecam_calibration.truth import BadMask, Truth, match, protocol_boxes
 from edgecam_calibration.truth.protocol import PROTOCOL_SIZE
@@ -195,6 +197,14 @@ def thresholds(given: Answers, truth: Truth, root: Path, classes: Sequence[str])
     if not match(truth, paths, root).found:
         return None
     return locate(given, truth, root, classes, rng=np.random.default_rng(0)).found.chosen
+
+
+def best_box(case: Case, threshold: float) -> NDArray[np.int64]:
+    """Of the boxes that a case's map proposes at a threshold the one that meets a true one best, (4,)."""
+    cuts = Sweep(INTERVAL).cuts[[_cut(threshold)]]
+    boxes = proposals(scoremap(case.cam, _HW), cuts).boxes
+    best: NDArray[np.int64] = boxes[box_iou(boxes, case.boxes).max(axis=1).argmax()]
+    return best
 
 
 def _mask(image: ImageTruth, path: Path, problems: list[BadAnnotation]) -> NDArray[np.uint8] | None:

@@ -20,14 +20,12 @@ def scoremap(cam: NDArray[Any], hw: tuple[int, int] | None = None) -> ScoreMap:
     Source: inference.py of clovaai/wsolevaluation (bicubic, then min-max). One difference: there, a
     map that is constant before it is resampled is judged by the rounding of the resampling.
     """
-    if cam.dtype.kind == "b":
-        cam = cam.view(np.uint8)
+    cam = np.ascontiguousarray(cam, np.uint8 if cam.dtype.kind == "b" else None)
     shape = (cam.shape[0], cam.shape[1]) if hw is None else hw
     if cam.shape != shape:
         if _range(cam) is None:
             return np.zeros(shape)
-        exact = np.ascontiguousarray(cam, dtype=np.float64)
-        cam = np.asarray(cv2.resize(exact, shape[::-1], interpolation=cv2.INTER_CUBIC))
+        cam = np.asarray(cv2.resize(cam.astype(np.float64), shape[::-1], interpolation=cv2.INTER_CUBIC))
     if (found := _range(cam)) is None:
         return np.zeros(shape)
     low, extent = found

@@ -102,7 +102,8 @@ class Segmentation:
             raise ValueError(f"Class numbers run from 1 to {self._classes}: {number}.")
         bins = len(THRESHOLDS) + 1
         counts = np.zeros((2, 2, bins), np.int64)
-        placed = codes * np.uint16(bins)
+        placed = codes.astype(np.uint16)
+        placed *= np.uint16(bins)
         placed += binned
         counts[:, 1] = np.bincount(placed.ravel(), minlength=3 * bins).reshape(3, bins)[:2]
         self._add(counts, [0, number])

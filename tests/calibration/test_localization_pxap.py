@@ -1,5 +1,7 @@
 """Score maps, their bins, PxAP and pointing: by hand, against the plain restatement, and what must hold."""
 
+from collections.abc import Callable
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -55,6 +57,24 @@ def test_a_score_map_reaches_from_0_to_1() -> None:
 def test_a_map_without_a_finite_range_says_nothing(cam: NDArray[np.float64]) -> None:
     assert not scoremap(cam).any()
     assert scoremap(cam, (5, 6)).tolist() == np.zeros((5, 6)).tolist()
+
+
+@pytest.mark.parametrize(
+    "stored", [np.asfortranarray, lambda cam: cam.astype(">f8"), lambda cam: np.stack([cam, cam])[1]]
+)
+def test_how_a_map_lies_in_memory_changes_nothing(
+    stored: Callable[[NDArray[np.float64]], NDArray[np.float64]],
+) -> None:
+    rng = np.random.default_rng(0)
+    cam, mask = rng.random((20, 31)), true_mask(rng, (20, 31))
+    assert scoremap(stored(cam)).tolist() == scoremap(cam).tolist()
+    for hw in (None, (24, 24)):
+        before, after = Scorer(hw=hw, interval=0.1), Scorer(hw=hw, interval=0.1)
+        truth = mask if hw is None else mask[:1, :1].repeat(24, 0).repeat(24, 1)
+        before.add(cam, mask=truth, boxes=[[2, 3, 15, 16]])
+        after.add(stored(cam), mask=truth, boxes=[[2, 3, 15, 16]])
+        first, second = (each.result(rng=np.random.default_rng(0)).document() for each in (before, after))
+        assert first == second
 
 
 def test_a_constant_map_stays_constant_when_it_is_resampled() -> None:

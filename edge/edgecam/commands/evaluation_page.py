@@ -86,9 +86,12 @@ def _localization(page: Report, located: Located, folder: Path) -> None:
     page.picture(
         folder / "localization.png", "Box accuracy at each threshold; precision and recall of pixels"
     )
-    if located.cases:
-        write_cases(chosen_cases(located.cases), folder / "cases.jpg")
-        page.picture(folder / "cases.jpg", "Best, median and worst maps; true boxes in green")
+    if located.cases and found.chosen.box is not None:
+        write_cases(chosen_cases(located.cases), found.chosen.box, folder / "cases.jpg")
+        page.picture(
+            folder / "cases.jpg",
+            f"Best, median and worst maps: box at {found.chosen.box:g} in amber, true ones green",
+        )
 
 
 def _told(share: Estimate) -> str:
