@@ -58,7 +58,7 @@ class Case:
     photo: Labelled
     iou: float  # at the chosen threshold
     cam: NDArray[np.float32]  # (gh, gw)
-    boxes: NDArray[np.float64]  # (k, 4) in pixels of the 224 x 224 protocol
+    boxes: NDArray[np.int64]  # (k, 4) in pixels of the 224 x 224 protocol
     right: bool
 
 

@@ -21,7 +21,7 @@ from edgecam_calibration.basins import Levels, divide, passes
 from edgecam_calibration.level_sets import Shares, doubled_areas, join, outlets, shares, unions
 from edgecam_calibration.scoremap import ScoreMap
 
-MOST_PEAKS: Final = 12_000  # of a picture of noise; some 200 MB while it is looked at
+MOST_PEAKS: Final = 12_000  # of a picture of noise; 250 MB while it is looked at
 
 Contour = Any  # (points, 1, 2) int32, x before y
 

@@ -44,7 +44,7 @@ def confusion_picture(confusion: NDArray[np.int64], classes: Sequence[str], path
     axes.set(xlabel="called", ylabel="is")
     for row, column in zip(*np.nonzero(confusion), strict=True):
         colour = "white" if shares[row, column] > 0.5 else "black"
-        count = int(confusion[row, column])
+        count = str(int(confusion[row, column]))
         axes.text(column, row, count, ha="center", va="center", color=colour, fontsize=7)
     _save(figure, path)
 
