@@ -8,22 +8,22 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from edgecam_calibration.classification import (
+from edgecam_calibration.classification.curves import Curve, class_curves
+from edgecam_calibration.classification.operating_point import OperatingPoint, detection, operating_point
+from edgecam_calibration.classification.paired import Comparison
+from edgecam_calibration.classification.reliability import Reliability, reliability
+from edgecam_calibration.classification.scores import (
     ClassificationReport,
     MacroEstimates,
     classification_report,
     macro_estimates,
 )
-from edgecam_calibration.contours import box_iou, proposals
-from edgecam_calibration.curves import Curve, class_curves
 from edgecam_calibration.evaluate import Labelled, PhotoFrames, document, run_engine
-from edgecam_calibration.localization import Scorer
-from edgecam_calibration.localization_report import Chosen, Localization
-from edgecam_calibration.operating_point import OperatingPoint, detection, operating_point
-from edgecam_calibration.paired import Comparison
-from edgecam_calibration.reliability import Reliability, reliability
-from edgecam_calibration.scoremap import scoremap
-from edgecam_calibration.sweep import INTERVAL, Sweep
+from edgecam_calibration.localization.contours import box_iou, proposals
+from edgecam_calibration.localization.report import Chosen, Localization
+from edgecam_calibration.localization.scoremap import scoremap
+from edgecam_calibration.localization.scorer import Scorer
+from edgecam_calibration.localization.sweep import INTERVAL, Sweep
 from edgecam_calibration.truth import BadMask, Truth, match, protocol_boxes
 from edgecam_calibration.truth.protocol import PROTOCOL_SIZE
 from edgecam_calibration.truth.types import BadAnnotation, ImageTruth

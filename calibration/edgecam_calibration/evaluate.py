@@ -11,7 +11,7 @@ from typing import Any, Final, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from edgecam_calibration.classification import ClassificationReport, classification_report
+from edgecam_calibration.classification.scores import ClassificationReport, classification_report
 from edgecam_engines.console import log, track
 from edgecam_engines.engine import Engine, Frame
 from edgecam_engines.errors import DataError, EngineError

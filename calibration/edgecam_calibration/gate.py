@@ -7,11 +7,11 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from edgecam_calibration.classification import classification_report
+from edgecam_calibration.classification.scores import classification_report
+from edgecam_calibration.classification.temperature import fit_temperature
 from edgecam_calibration.evaluate import Outputs, run_engine
 from edgecam_calibration.intervals import Estimate, proportion
 from edgecam_calibration.maps import MapAgreement, cam_ious, summarise
-from edgecam_calibration.temperature import fit_temperature
 from edgecam_engines.engine import Engine, Frame
 from edgecam_engines.errors import EngineError
 from edgecam_engines.head import Head

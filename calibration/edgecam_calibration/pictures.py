@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from edgecam_calibration.box_accuracy import IOU_LEVELS
-from edgecam_calibration.curves import Curve
-from edgecam_calibration.localization_report import Localization
-from edgecam_calibration.operating_point import OperatingPoint
-from edgecam_calibration.reliability import Bin, Reliability
+from edgecam_calibration.classification.curves import Curve
+from edgecam_calibration.classification.operating_point import OperatingPoint
+from edgecam_calibration.classification.reliability import Bin, Reliability
+from edgecam_calibration.localization.box_accuracy import IOU_LEVELS
+from edgecam_calibration.localization.report import Localization
 from edgecam_engines.errors import OutputError
 from edgecam_engines.files import write_atomically
 

@@ -28,7 +28,8 @@ def write_gate_report(path: Path, gate: dict[str, Any]) -> None:
     report.text(
         "Agreement: share of photos that get FP32's label. CAM IoU: overlap of the areas where the class "
         "activation map is above half of its range, for the class that FP32 ranks first. ms a frame: "
-        "median on the machine that built this bundle, one thread."
+        "median on the machine that built this bundle, one thread. ECE is measured on the photos that the "
+        "temperature was fitted on, so it flatters a little: measure it with edgecam eval on others."
     )
     report.save(path)
 

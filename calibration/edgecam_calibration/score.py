@@ -20,11 +20,11 @@ import numpy as np
 from numpy.typing import NDArray
 from rich.markup import escape
 
-from edgecam_calibration.localization import Scorer
-from edgecam_calibration.localization_report import Chosen, Localization
-from edgecam_calibration.localization_table import show
-from edgecam_calibration.stored_cams import Job, available_processors, find_cams, score_stored
-from edgecam_calibration.sweep import INTERVAL
+from edgecam_calibration.localization.report import Chosen, Localization
+from edgecam_calibration.localization.scorer import Scorer
+from edgecam_calibration.localization.stored_cams import Job, available_processors, find_cams, score_stored
+from edgecam_calibration.localization.sweep import INTERVAL
+from edgecam_calibration.localization.table import show
 from edgecam_calibration.truth import IGNORE, BadMask, Truth, read_truth
 from edgecam_calibration.truth.pictures import read_levels
 from edgecam_calibration.truth.protocol import PROTOCOL_SIZE

@@ -16,7 +16,7 @@ import cv2
 import numpy as np
 from table import show
 
-from edgecam_calibration.localization import Scorer
+from edgecam_calibration.localization.scorer import Scorer
 
 HW = (224, 224)
 CHUNK = 50

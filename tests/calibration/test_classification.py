@@ -22,7 +22,7 @@ from torchmetrics.functional.classification import (
     multiclass_specificity,
 )
 
-from edgecam_calibration.classification import (
+from edgecam_calibration.classification.scores import (
     ClassificationReport,
     classification_report,
     confusion_matrix,

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from sklearn.metrics import average_precision_score, precision_recall_curve, roc_auc_score, roc_curve
 
-from edgecam_calibration.curves import auroc_interval, class_curves, curve
+from edgecam_calibration.classification.curves import auroc_interval, class_curves, curve
 
 scored = st.lists(st.tuples(st.integers(0, 6), st.booleans()), min_size=1, max_size=40)
 

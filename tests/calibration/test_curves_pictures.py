@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 
 from edgecam_calibration import pictures
-from edgecam_calibration.curves import Curve, class_curves
-from edgecam_calibration.operating_point import OperatingPoint
+from edgecam_calibration.classification.curves import Curve, class_curves
+from edgecam_calibration.classification.operating_point import OperatingPoint
+from edgecam_calibration.classification.reliability import reliability
 from edgecam_calibration.pictures import precision_recall_picture, reliability_picture, roc_picture
-from edgecam_calibration.reliability import reliability
 from edgecam_engines.errors import OutputError
 from edgecam_engines.photo import read_photo
 

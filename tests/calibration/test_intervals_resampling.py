@@ -5,8 +5,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from edgecam_calibration.classification import confusion_matrix
-from edgecam_calibration.resampling import Counts, Tally, macro, resampled, shares, tally
+from edgecam_calibration.classification.resampling import Counts, Tally, macro, resampled, shares, tally
+from edgecam_calibration.classification.scores import confusion_matrix
 
 
 def one_engine(seed: int, n: int, classes: int) -> tuple[Counts, Counts]:
@@ -73,7 +73,7 @@ def test_a_pair_is_given_the_same_sets() -> None:
 def test_sets_come_in_chunks_of_bounded_size_and_their_number_is_kept(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("edgecam_calibration.resampling._CHUNK", 1000)
+    monkeypatch.setattr("edgecam_calibration.classification.resampling._CHUNK", 1000)
     labels, called = one_engine(0, 40, 3)
     rng = np.random.default_rng(0)
     sizes = [len(sets.hit) for (sets,) in resampled(labels, called[:, None], 3, rng=rng, resamples=50)]

@@ -18,10 +18,10 @@ from calibration.wsol_kit import (
     true_boxes,
     true_mask,
 )
-from edgecam_calibration.baselines import centre_gaussian
-from edgecam_calibration.localization import Scorer, Seeds
-from edgecam_calibration.localization_report import Localization
-from edgecam_calibration.localization_table import show
+from edgecam_calibration.localization.baselines import centre_gaussian
+from edgecam_calibration.localization.report import Localization
+from edgecam_calibration.localization.scorer import Scorer, Seeds
+from edgecam_calibration.localization.table import show
 
 HW = (30, 40)
 KEYS = [

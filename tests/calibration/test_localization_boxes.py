@@ -10,12 +10,12 @@ from hypothesis.extra.numpy import arrays
 from numpy.typing import NDArray
 
 from calibration.wsol_kit import HARD, filled, plain_accuracies, plain_boxes, plain_iou, plain_map, true_boxes
-from edgecam_calibration.basins import divide
-from edgecam_calibration.box_accuracy import BoxTable, box_ious
-from edgecam_calibration.contours import box_iou, proposals
-from edgecam_calibration.localization import Scorer
-from edgecam_calibration.scoremap import scoremap
-from edgecam_calibration.sweep import Sweep
+from edgecam_calibration.localization.basins import divide
+from edgecam_calibration.localization.box_accuracy import BoxTable, box_ious
+from edgecam_calibration.localization.contours import box_iou, proposals
+from edgecam_calibration.localization.scoremap import scoremap
+from edgecam_calibration.localization.scorer import Scorer
+from edgecam_calibration.localization.sweep import Sweep
 
 RNG_SEED = 7
 WHOLE = st.integers(-40, 40)

@@ -10,13 +10,13 @@ from hypothesis.extra.numpy import arrays
 from numpy.typing import NDArray
 
 from calibration.wsol_kit import HARD, filled, plain_map, plain_pxap, true_mask
-from edgecam_calibration.baselines import centre_gaussian
 from edgecam_calibration.intervals import Estimate
-from edgecam_calibration.localization import Scorer
-from edgecam_calibration.pointing import points_into_box, points_into_mask
-from edgecam_calibration.pxap import PixelCounts
-from edgecam_calibration.scoremap import Binning, cells, scoremap
-from edgecam_calibration.sweep import Sweep
+from edgecam_calibration.localization.baselines import centre_gaussian
+from edgecam_calibration.localization.pointing import points_into_box, points_into_mask
+from edgecam_calibration.localization.pxap import PixelCounts
+from edgecam_calibration.localization.scoremap import Binning, cells, scoremap
+from edgecam_calibration.localization.scorer import Scorer
+from edgecam_calibration.localization.sweep import Sweep
 
 WHOLE = st.integers(-40, 40)
 SIZES = st.tuples(st.integers(1, 8), st.integers(1, 8))

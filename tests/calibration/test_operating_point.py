@@ -9,8 +9,13 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
+from edgecam_calibration.classification.operating_point import (
+    Detection,
+    choose_threshold,
+    detection,
+    operating_point,
+)
 from edgecam_calibration.intervals import wilson
-from edgecam_calibration.operating_point import Detection, choose_threshold, detection, operating_point
 from edgecam_engines.errors import DataError
 
 scored = st.lists(st.tuples(st.integers(0, 8), st.booleans()), min_size=2, max_size=60)

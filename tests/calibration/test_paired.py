@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from scipy.stats import binomtest
 from sklearn.metrics import f1_score
 
-from edgecam_calibration.paired import Comparison, compare, mcnemar
+from edgecam_calibration.classification.paired import Comparison, compare, mcnemar
 
 Counts = NDArray[np.int64]
 

@@ -11,8 +11,7 @@ from numpy.typing import NDArray
 from sklearn.metrics import brier_score_loss, log_loss
 from torchmetrics.functional.classification import multiclass_calibration_error
 
-from edgecam_calibration.intervals import wilson
-from edgecam_calibration.reliability import (
+from edgecam_calibration.classification.reliability import (
     adaptive_calibration_error,
     brier_scores,
     ece_estimate,
@@ -22,6 +21,7 @@ from edgecam_calibration.reliability import (
     log_losses,
     reliability,
 )
+from edgecam_calibration.intervals import wilson
 
 
 def answers(seed: int, n: int, classes: int = 4) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
@@ -166,7 +166,7 @@ def test_intervals_hold_their_values(seed: int, n: int) -> None:
 
 
 def test_many_photos_are_resampled_a_chunk_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("edgecam_calibration.reliability._CHUNK", 250)
+    monkeypatch.setattr("edgecam_calibration.classification.reliability._CHUNK", 250)
     found = reliability(*answers(0, 100), rng=np.random.default_rng(0), resamples=7)
     assert found.ece.low <= found.ece.value <= found.ece.high
 

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from calibration.wsol_kit import filled, plain_accuracies, plain_pxap, smooth, true_boxes
 from edgecam_calibration import score as command
-from edgecam_calibration import stored_cams
+from edgecam_calibration.localization import stored_cams
 
 IDS = ("cat/001.jpg", "cat/002.jpg", "dog/a.b.png", "fish")
 HW = (28, 36)

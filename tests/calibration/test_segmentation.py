@@ -7,8 +7,8 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from calibration.wsol_kit import plain_map, plain_miou, smooth
-from edgecam_calibration.scoremap import cells, scoremap
-from edgecam_calibration.segmentation import THRESHOLDS, Segmentation, thresholds_below
+from edgecam_calibration.localization.scoremap import cells, scoremap
+from edgecam_calibration.localization.segmentation import THRESHOLDS, Segmentation, thresholds_below
 
 HW = (12, 17)
 

@@ -13,11 +13,11 @@ from numpy.typing import NDArray
 from scipy.optimize import minimize_scalar
 
 from edgecam_calibration import build as building
+from edgecam_calibration.classification.reliability import expected_calibration_error
+from edgecam_calibration.classification.temperature import COLDEST, HOTTEST, fit_temperature, nll
 from edgecam_calibration.evaluate import run_engine
 from edgecam_calibration.gate import Bounds, judge, refer
-from edgecam_calibration.reliability import expected_calibration_error
 from edgecam_calibration.run import Run
-from edgecam_calibration.temperature import COLDEST, HOTTEST, fit_temperature, nll
 from edgecam_engines.engine import Features, Frames
 from edgecam_engines.fixed import FixedEngine
 from edgecam_engines.head import Head
@@ -124,7 +124,7 @@ def test_a_half_precision_range_of_logits_neither_overflows_nor_warns() -> None:
 def test_photos_are_gone_through_in_chunks_with_the_same_result(monkeypatch: pytest.MonkeyPatch) -> None:
     logits, labels = photos(0, 100, boast=2)
     whole = fit_temperature(logits, labels)
-    monkeypatch.setattr("edgecam_calibration.temperature._CHUNK", 30)
+    monkeypatch.setattr("edgecam_calibration.classification.temperature._CHUNK", 30)
     assert fit_temperature(logits, labels).value == pytest.approx(whole.value)
 
 

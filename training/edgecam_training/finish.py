@@ -6,9 +6,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from edgecam_calibration.classification.reliability import expected_calibration_error
+from edgecam_calibration.classification.temperature import fit_temperature
 from edgecam_calibration.pictures import confusion_picture
-from edgecam_calibration.reliability import expected_calibration_error
-from edgecam_calibration.temperature import fit_temperature
 from edgecam_engines.console import log
 from edgecam_engines.files import write_atomically
 from edgecam_engines.head import Head, save_head

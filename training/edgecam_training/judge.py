@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 from numpy.typing import NDArray
 
-from edgecam_calibration.classification import ClassificationReport, classification_report
+from edgecam_calibration.classification.scores import ClassificationReport, classification_report
 from edgecam_training.model import Model
 
 

@@ -14,7 +14,7 @@ from edgecam.bench import measure, order_statistic, synthetic_frame
 from edgecam.commands.train import need_torch
 from edgecam.sheet import write_sheet
 from edgecam_calibration.build import Built, build_engine
-from edgecam_calibration.classification import ClassificationReport, ClassScore
+from edgecam_calibration.classification.scores import ClassificationReport, ClassScore
 from edgecam_calibration.evaluate import Labelled, evaluate_photos, load_labelled
 from edgecam_engines.bundle import Bundle
 from edgecam_engines.console import emit, log

@@ -19,10 +19,10 @@ from edgecam_calibration.assess import (
     point_at,
     thresholds,
 )
+from edgecam_calibration.classification.operating_point import OperatingPoint
+from edgecam_calibration.classification.paired import Comparison, compare
 from edgecam_calibration.evaluate import labelled_root, load_labelled
-from edgecam_calibration.localization_table import show as show_localization
-from edgecam_calibration.operating_point import OperatingPoint
-from edgecam_calibration.paired import Comparison, compare
+from edgecam_calibration.localization.table import show as show_localization
 from edgecam_calibration.truth import Truth, read_truth
 from edgecam_engines.bundle import Bundle, open_bundle
 from edgecam_engines.console import emit, log, out

@@ -7,8 +7,8 @@ from edgecam.commands.cases import chosen_cases, write_cases
 from edgecam.commands.evaluate import told_comparison, told_point
 from edgecam_calibration import pictures
 from edgecam_calibration.assess import Assessment, Located
+from edgecam_calibration.classification.paired import Comparison
 from edgecam_calibration.intervals import Estimate
-from edgecam_calibration.paired import Comparison
 from edgecam_engines.html import Report
 
 

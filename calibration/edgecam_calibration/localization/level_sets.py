@@ -10,7 +10,7 @@ from typing import Final, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from edgecam_calibration.basins import Division, Levels, Passes
+from edgecam_calibration.localization.basins import Division, Levels, Passes
 
 _LEVELS: Final = 256
 _NOWHERE: Final = np.iinfo(np.int32).max

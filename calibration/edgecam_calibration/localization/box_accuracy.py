@@ -11,10 +11,10 @@ from typing import Final, NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from edgecam_calibration.bootstrap import middle, redraws
-from edgecam_calibration.contours import Proposals, box_iou
 from edgecam_calibration.intervals import Estimate, proportion
-from edgecam_calibration.sweep import Sweep
+from edgecam_calibration.localization.bootstrap import middle, redraws
+from edgecam_calibration.localization.contours import Proposals, box_iou
+from edgecam_calibration.localization.sweep import Sweep
 
 IOU_LEVELS: Final = (0.3, 0.5, 0.7)
 

@@ -15,9 +15,9 @@ from typing import Any, Final, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from edgecam_calibration.bootstrap import middle, redraws
 from edgecam_calibration.intervals import Estimate
-from edgecam_calibration.scoremap import Binning, ScoreMap, cells
+from edgecam_calibration.localization.bootstrap import middle, redraws
+from edgecam_calibration.localization.scoremap import Binning, ScoreMap, cells
 
 THRESHOLDS: Final = np.arange(60) / 100  # a pixel above is an object's
 IGNORE: Final = 255

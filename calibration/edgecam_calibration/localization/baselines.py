@@ -4,7 +4,7 @@ from typing import Final
 
 import numpy as np
 
-from edgecam_calibration.scoremap import ScoreMap, scoremap
+from edgecam_calibration.localization.scoremap import ScoreMap, scoremap
 
 SPREAD: Final = 0.25  # standard deviation, as a share of each side
 

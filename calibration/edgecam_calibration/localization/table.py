@@ -5,7 +5,7 @@ from typing import Final
 from rich.table import Table
 
 from edgecam_calibration.intervals import Estimate
-from edgecam_calibration.localization_report import Figures, Localization
+from edgecam_calibration.localization.report import Figures, Localization
 from edgecam_engines.console import out
 
 _NAMES: Final = (

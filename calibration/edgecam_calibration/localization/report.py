@@ -4,10 +4,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-from edgecam_calibration.box_accuracy import IOU_LEVELS, BoxCurve, BoxFigures
 from edgecam_calibration.intervals import Estimate
-from edgecam_calibration.pxap import PrecisionRecall
-from edgecam_calibration.segmentation import MeanIou
+from edgecam_calibration.localization.box_accuracy import IOU_LEVELS, BoxCurve, BoxFigures
+from edgecam_calibration.localization.pxap import PrecisionRecall
+from edgecam_calibration.localization.segmentation import MeanIou
 
 
 class Chosen(NamedTuple):

@@ -6,9 +6,9 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from edgecam_calibration.classification import confusion_matrix
+from edgecam_calibration.classification.resampling import RESAMPLES, Tally, macro, resampled, shares, tally
+from edgecam_calibration.classification.scores import confusion_matrix
 from edgecam_calibration.intervals import Estimate, centred
-from edgecam_calibration.resampling import RESAMPLES, Tally, macro, resampled, shares, tally
 
 Counts = NDArray[np.int64]
 Floats = NDArray[np.float64]

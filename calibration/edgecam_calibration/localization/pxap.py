@@ -11,8 +11,8 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from edgecam_calibration.bootstrap import middle, redraws
 from edgecam_calibration.intervals import Estimate
+from edgecam_calibration.localization.bootstrap import middle, redraws
 
 _COARSE: Final = 100  # bins kept of each image, which is enough to see how AP varies
 _ABOVE: Final = 2  # bins above the thresholds: [1, 2), [2, 3]

@@ -7,8 +7,8 @@ from typing import Any, Final, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from edgecam_calibration.classification.resampling import RESAMPLES
 from edgecam_calibration.intervals import Estimate, bootstrap_mean, wilson
-from edgecam_calibration.resampling import RESAMPLES
 
 ECE_BINS: Final = 15
 _CHUNK: Final = 2_000_000  # numbers held at a time

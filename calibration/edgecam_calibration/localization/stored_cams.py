@@ -12,7 +12,7 @@ from typing import Any, Final, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from edgecam_calibration.localization import Scorer
+from edgecam_calibration.localization.scorer import Scorer
 from edgecam_calibration.truth import ImageTruth, Truth, protocol_boxes
 from edgecam_engines.console import track
 from edgecam_engines.errors import DataError

@@ -7,9 +7,9 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from edgecam_calibration.classification.reliability import expected_calibration_error
+from edgecam_calibration.classification.resampling import RESAMPLES, Tally, macro, resampled, shares, tally
 from edgecam_calibration.intervals import Estimate, centred, f1_interval, proportion, wilson
-from edgecam_calibration.reliability import expected_calibration_error
-from edgecam_calibration.resampling import RESAMPLES, Tally, macro, resampled, shares, tally
 
 Numbers = NDArray[np.float32] | NDArray[np.float64]
 

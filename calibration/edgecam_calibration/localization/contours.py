@@ -17,9 +17,9 @@ import cv2
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from edgecam_calibration.basins import Levels, divide, passes
-from edgecam_calibration.level_sets import Shares, doubled_areas, join, outlets, shares, unions
-from edgecam_calibration.scoremap import ScoreMap
+from edgecam_calibration.localization.basins import Levels, divide, passes
+from edgecam_calibration.localization.level_sets import Shares, doubled_areas, join, outlets, shares, unions
+from edgecam_calibration.localization.scoremap import ScoreMap
 
 MOST_PEAKS: Final = 12_000  # of a picture of noise; 250 MB while it is looked at
 

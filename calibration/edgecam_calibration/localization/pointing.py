@@ -8,7 +8,7 @@ highest value, all of them must lie on an object; a map that is flat points nowh
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from edgecam_calibration.scoremap import ScoreMap
+from edgecam_calibration.localization.scoremap import ScoreMap
 
 
 def points_into_mask(score: ScoreMap, codes: NDArray[np.uint8]) -> bool | None:

@@ -14,16 +14,16 @@ from typing import Any, Final, NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from edgecam_calibration.baselines import centre_gaussian
-from edgecam_calibration.box_accuracy import BoxIous, BoxTable, box_ious
-from edgecam_calibration.contours import Proposals, proposals
 from edgecam_calibration.intervals import proportion
-from edgecam_calibration.localization_report import Chosen, Figures, Localization
-from edgecam_calibration.pointing import points_into_box, points_into_mask
-from edgecam_calibration.pxap import PixelCounts
-from edgecam_calibration.scoremap import ScoreMap, cells, scoremap
-from edgecam_calibration.segmentation import Segmentation, thresholds_below
-from edgecam_calibration.sweep import INTERVAL, Sweep
+from edgecam_calibration.localization.baselines import centre_gaussian
+from edgecam_calibration.localization.box_accuracy import BoxIous, BoxTable, box_ious
+from edgecam_calibration.localization.contours import Proposals, proposals
+from edgecam_calibration.localization.pointing import points_into_box, points_into_mask
+from edgecam_calibration.localization.pxap import PixelCounts
+from edgecam_calibration.localization.report import Chosen, Figures, Localization
+from edgecam_calibration.localization.scoremap import ScoreMap, cells, scoremap
+from edgecam_calibration.localization.segmentation import Segmentation, thresholds_below
+from edgecam_calibration.localization.sweep import INTERVAL, Sweep
 
 _CODES: Final = np.full(256, 3, np.uint8)
 _CODES[[0, 1, 255]] = 0, 1, 2

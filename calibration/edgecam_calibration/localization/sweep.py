@@ -5,7 +5,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from edgecam_calibration.scoremap import Binning
+from edgecam_calibration.localization.scoremap import Binning
 
 INTERVAL: Final = 0.001  # between thresholds: what the published figures were made with
 
