@@ -23,11 +23,13 @@ from edgecam_training.batches import Batch, epoch_batches, steps_per_epoch
 from edgecam_training.checkpoint import Position, load_checkpoint, save_checkpoint
 from edgecam_training.data import Item, Split, cache_folder, decode, find_photos
 from edgecam_training.ema import Ema
+from edgecam_training.heads import load_balance, routings
 from edgecam_training.judge import Judged, judge
-from edgecam_training.losses import l1_penalty, l2_penalty, mixed_cross_entropy, penalized_weights
+from edgecam_training.losses import mixed_cross_entropy
 from edgecam_training.mixing import MIXES, Mixed, unmixed
 from edgecam_training.model import Model
 from edgecam_training.options import Options, load_options, save_options, shrunk
+from edgecam_training.penalties import l1_penalty, l2_penalty, penalized_weights
 from edgecam_training.seam import present_classes, rescale_losses, shrink, statistics_kept
 
 
@@ -77,6 +79,7 @@ def train(data: Path, run: Path, options: Options, *, resume: bool = False) -> J
         dim=options.dim,
         dropout=options.dropout,
         pretrained=options.pretrained,
+        experts=(options.experts, options.experts_kept),
     ).to(device, memory_format=torch.channels_last)
     if options.expect:
         model.classify.expect(
@@ -189,10 +192,13 @@ def one_step(
     torch.manual_seed(_seed_of(options.seed, epoch, step) + 1)  # dropout
     mixed = mix(batch, options, rng, clean=epoch >= options.epochs - options.clean_epochs)
     with torch.autocast(batch.frames.device.type, dtype=torch.bfloat16, enabled=batch.frames.is_cuda):
-        features = model(mixed.images)
+        with routings(model) as routed:
+            features = model(mixed.images)
         loss = mixed_cross_entropy(model.logits(features), mixed, smoothing=options.label_smoothing).mean()
         if options.er or options.ecr:
             loss = loss + seam_loss(model, features, mixed, options)
+    for routing in routed:
+        loss = loss + options.expert_balance * load_balance(routing)
     weights = penalized_weights(model)
     if options.l1:
         loss = loss + options.l1 * l1_penalty(weights)
