@@ -84,7 +84,7 @@ def write_report(
     history: list[dict[str, Any]],
     stages: list[StageSparsity],
 ) -> None:
-    """One page: what was trained on what, how well, the pictures, and the stages' sparsity if there are any."""
+    """One page: what was trained on what, how well, the pictures, and the sparsity of `stages` if any."""
     report = Report(f"Training run {run.name}")
     scores = judged.report
     ece = expected_calibration_error(judged.labels, head.probabilities(judged.logits))

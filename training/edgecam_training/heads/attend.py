@@ -28,7 +28,7 @@ def efficient(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
 
 
 def by_elu(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
-    """Weights phi(q_i) . phi(k_j) with phi = elu + 1 > 0. Source: arXiv:2006.16236; there a sum, here a mean."""
+    """Weights phi(q_i) . phi(k_j) with phi = elu + 1 > 0. Source: arXiv:2006.16236, with sums for means."""
     return _divided(F.elu(q.float()) + 1, F.elu(k.float()) + 1, v)
 
 
