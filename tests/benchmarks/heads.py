@@ -135,8 +135,8 @@ def report(times: dict[Timed, np.ndarray], heads: list[str], dim: int) -> None:
             "added_share_of_trunk": round(float(np.median(added)), 4),
         }
     show(
-        f"Heads of {dim} channels, CPU ms by tokens; median (quartiles). Against softmax at {many:,} tokens;\n"
-        f"against the trunk at {few}, where that takes {np.median(body):.2f} ms",
+        f"Heads of {dim} channels, CPU ms by tokens; median (quartiles). Softmax is at {many:,} tokens,\n"
+        f"the trunk at {few}, where it takes {np.median(body):.2f} ms",
         ("head", *(f"{side**2:,}" for side in SIDES), "exponent", "softmax / it", "of the trunk", "added"),
         rows,
         {
