@@ -22,15 +22,25 @@ def before_divisions(model: Any) -> list[str]:
     return [node.name for node in model.graph.node if node.name in leading]
 
 
-def join_islands(model: Any) -> Any:
-    """Take out the casts to FP16 and back between two nodes that both stay in FP32; the model itself.
+def join_islands(model: Any, islands: list[str]) -> Any:
+    """Take out the casts to FP16 and back between two nodes that both stay in FP32, in place.
 
     The converter puts a cast on each side of every such node, so what passes from one to the next would
-    overflow between them after all.
+    overflow between them after all. It also puts them last, where ONNX wants every node after its inputs.
     """
     from onnxruntime.transformers.onnx_model import OnnxModel
 
-    OnnxModel(model).remove_cascaded_cast_nodes()
+    converted = OnnxModel(model)
+    makers = converted.output_name_to_node()
+    for widening in converted.get_nodes_by_op_type("Cast"):
+        narrowing = makers.get(widening.input[0])
+        if narrowing is not None and narrowing.op_type == "Cast":
+            maker = makers.get(narrowing.input[0])
+            if maker is not None and maker.name in islands:
+                converted.replace_input_of_all_nodes(widening.output[0], narrowing.input[0])
+    converted.prune_graph()
+    converted.topological_sort(is_deterministic=True)
+    del model.graph.value_info[:]  # of tensors that are gone, or of another type by now
     return model
 
 

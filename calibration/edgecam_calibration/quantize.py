@@ -132,10 +132,9 @@ def write_fp16(onnx_file: Path, path: Path) -> None:
     from onnxruntime.transformers.float16 import convert_float_to_float16
 
     model = onnx.load(onnx_file)
-    halved = convert_float_to_float16(
-        model, keep_io_types=True, op_block_list=[], node_block_list=fp32_islands(model)
-    )
-    write_atomically(path, join_islands(halved).SerializeToString())
+    islands = fp32_islands(model)
+    halved = convert_float_to_float16(model, keep_io_types=True, op_block_list=[], node_block_list=islands)
+    write_atomically(path, join_islands(halved, islands).SerializeToString())
 
 
 def _input_name(onnx_file: Path) -> str:

@@ -1,4 +1,4 @@
-"""The mixture of experts: sparse, indifferent to how experts are numbered, balanced, and exact in its maps."""
+"""The mixture of experts: sparse, blind to how experts are numbered, balanced, and exact in its maps."""
 
 import pytest
 import torch
