@@ -14,7 +14,8 @@ NO_IMAGES = torch.zeros(0)
 
 
 def labels(first: list[int], second: list[int], share: list[float]) -> Mixed:
-    return Mixed(NO_IMAGES, torch.tensor(first), torch.tensor(second), torch.tensor(share))
+    shares = torch.tensor(share)
+    return Mixed(NO_IMAGES, torch.tensor(first), torch.tensor(second), shares, 1 - shares)
 
 
 # softmax([ln 1, ln 2, ln 5]) = [1/8, 2/8, 5/8]
