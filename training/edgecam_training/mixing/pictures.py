@@ -51,9 +51,9 @@ def masks_picture(drawn: Sequence[tuple[str, Tensor]], path: Path) -> None:
     grid = figure.subplots(len(drawn), DRAWN + 1, squeeze=False)
     heat = None
     for row, (name, masks) in zip(grid, drawn, strict=True):
-        heat = row[0].imshow(1 - masks.mean(dim=0), cmap="viridis", vmin=0, vmax=0.6)
+        heat = row[0].imshow(1 - masks.mean(dim=0).numpy(), cmap="viridis", vmin=0, vmax=0.6)
         for axes, mask in zip(row[1:], masks, strict=False):
-            axes.imshow(1 - mask, cmap="gray", vmin=0, vmax=1)
+            axes.imshow(1 - mask.numpy(), cmap="gray", vmin=0, vmax=1)
         for axes in row:
             axes.set(xticks=[], yticks=[])
         row[0].set_ylabel(name, fontsize=9)
@@ -90,7 +90,7 @@ def samples_picture(shown: Specimens, names: Sequence[str], path: Path) -> None:
 
 def _row(row: Sequence[Axes], images: Tensor, name: str) -> None:
     for axes, image in zip(row, images, strict=True):
-        axes.imshow(image.flip(2))
+        axes.imshow(image.flip(2).numpy())
         axes.set(xticks=[], yticks=[])
     row[0].set_ylabel(name, fontsize=9)
 
