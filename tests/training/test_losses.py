@@ -57,9 +57,7 @@ def test_two_labels_cost_what_the_one_soft_label_costs(smoothing: float) -> None
 
 def test_weights_that_do_not_sum_to_one_are_taken_as_they_are() -> None:
     """Two thirds of one subject and three quarters of the other may be in the picture."""
-    mixed = Mixed(
-        NO_IMAGES, torch.tensor([0]), torch.tensor([2]), torch.tensor([2 / 3]), torch.tensor([0.75])
-    )
+    mixed = labels([0], [2], [2 / 3])._replace(second_share=torch.tensor([0.75]))
     own, other = (F.cross_entropy(LOGITS[:1], torch.tensor([label])) for label in (0, 2))
     loss = mixed_cross_entropy(LOGITS[:1], mixed, smoothing=0.0)
     torch.testing.assert_close(loss, (2 / 3 * own + 0.75 * other)[None])

@@ -97,8 +97,10 @@ def test_a_landscape_uses_all_columns_and_rows_of_its_spectrum(hw: tuple[int, in
     """The public code fills two columns."""
     amplitude = torch.fft.rfft2(landscapes(50, hw, rng_of(0)).double()).abs().mean(dim=0)
     amplitude[0, 0] = 0  # the mean height has no say
-    assert float(amplitude[:, 2:].sum() / amplitude.sum()) > 0.2
-    assert float(amplitude[2:-1].sum() / amplitude.sum()) > 0.2
+    assert float(amplitude[:, 2:].sum() / amplitude.sum()) > 0.1
+    assert float(amplitude[2:-1].sum() / amplitude.sum()) > 0.1
+    power = torch.fft.fft2(landscapes(200, (64, 64), rng_of(0)).double()).abs().square().sum(dim=(0, 1))
+    assert float(power[2:].sum() / power.sum()) > 0.2
 
 
 @pytest.mark.parametrize("hw", [(64, 64), (48, 80), (80, 48)])
@@ -110,7 +112,7 @@ def test_a_landscapes_amplitude_falls_with_the_third_power_of_cycles_a_pixel_eit
     flat = [float(power[k, 0]) * (k / h) ** 6 for k in (2, 8)]
     flat += [float(power[0, k]) * (k / w) ** 6 for k in (2, 8)]
     flat += [float(power[4, 4]) * float(np.hypot(4 / h, 4 / w)) ** 6]
-    assert max(flat) / min(flat) < 1.6
+    assert max(flat) / min(flat) < 1.6  # each is the mean of 300 exponential variables
 
 
 # -- parts that are moved

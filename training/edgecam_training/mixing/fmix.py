@@ -36,10 +36,12 @@ def fmix_masks(kept: Tensor, hw: tuple[int, int], rng: torch.Generator, *, canva
 
 
 def landscapes(count: int, hw: tuple[int, int], rng: torch.Generator) -> Tensor:
-    """Gaussian noise whose spectrum falls as frequency to the power of DECAY, (count, h, w) float32."""
+    """Gaussian noise whose spectrum falls as frequency to the power of DECAY, (count, h, w) float32.
+
+    The noise is drawn in the image and filtered. Drawn as a spectrum, as published, what varies from row to
+    row alone comes out with half the power, because a real image keeps only the symmetric part of it.
+    """
     h, w = hw
-    shape = (count, h, w // 2 + 1)
-    real, imaginary = (torch.randn(shape, generator=rng) for _ in range(2))
     frequency = torch.hypot(torch.fft.fftfreq(h)[:, None], torch.fft.rfftfreq(w)[None])
     scale = frequency.clamp(min=1 / max(h, w)) ** -DECAY
-    return torch.fft.irfft2(torch.complex(real, imaginary) * scale, s=hw)
+    return torch.fft.irfft2(torch.fft.rfft2(torch.randn(count, h, w, generator=rng)) * scale, s=hw)
