@@ -29,7 +29,7 @@ CLASSES = 43
 
 
 class MaskHead(nn.Module):
-    """Cross attention from one image's features to its partner's, the share appended; (n, 1, gh, gw) logits."""
+    """Cross attention from an image's features to its partner's, the share appended: mask logits."""
 
     def __init__(self, channels: int) -> None:
         super().__init__()
