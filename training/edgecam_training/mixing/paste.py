@@ -34,7 +34,11 @@ def whole(count: int, hw: tuple[int, int]) -> Boxes:
 def resize(images: Tensor, hw: tuple[int, int]) -> Tensor:
     """uint8 (n, H, W, 3) -> (n, h, w, 3), bilinear and without aliasing."""
     pixels = images.permute(0, 3, 1, 2)
-    return F.interpolate(pixels, size=hw, mode="bilinear", antialias=True).permute(0, 2, 3, 1)
+    if images.is_cuda:  # bytes are resized on CPUs alone
+        small = F.interpolate(pixels.float(), size=hw, mode="bilinear", antialias=True).round_()
+    else:
+        small = F.interpolate(pixels, size=hw, mode="bilinear", antialias=True)
+    return small.to(torch.uint8).permute(0, 2, 3, 1)
 
 
 def _groups(moved: Tensor, into: Boxes, crop: Boxes) -> list[tuple[Tensor, list[int], list[int]]]:

@@ -16,7 +16,7 @@ from edgecam_training.mixing.specimens import Specimens
 from edgecam_training.pictures import save
 
 DRAWN = 6  # masks shown of each mix
-SEED = 4  # of the samples: no photo is its own partner
+SEED = 4  # of the samples: of eight photos none is its own partner
 
 
 def kernel_picture(kernels: Sequence[tuple[str, Mix, Kernel]], path: Path) -> None:
