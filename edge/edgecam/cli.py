@@ -86,8 +86,21 @@ def train(
     label_smoothing: Annotated[float, typer.Option(help="Label smoothing.")] = DEFAULT.label_smoothing,
     dropout: Annotated[float, typer.Option(help="On pooled features.")] = DEFAULT.dropout,
     ema: Annotated[float, typer.Option(help="Decay of the averaged weights.")] = DEFAULT.ema,
-    mix: Annotated[str, typer.Option(help="cutmix or none.")] = DEFAULT.mix,
-    mix_probability: Annotated[float, typer.Option(help="Share of mixed steps.")] = DEFAULT.mix_probability,
+    mix: Annotated[
+        str, typer.Option(help="none, or names, each with its share of the steps: cutmix:0.3,fmix:0.2.")
+    ] = DEFAULT.mix,
+    mix_probability: Annotated[
+        float, typer.Option(help="Share of mixed steps for names without their own.")
+    ] = DEFAULT.mix_probability,
+    mix_alpha: Annotated[
+        Optional[float], typer.Option(help="Shares follow Beta(alpha, alpha); otherwise as published.")  # noqa: UP045
+    ] = DEFAULT.mix_alpha,
+    mix_per_sample: Annotated[
+        bool, typer.Option("--mix-per-sample", help="A mask for each photo instead of one for the batch.")
+    ] = False,
+    explain_mix: Annotated[
+        bool, typer.Option("--explain-mix", help="Afterwards draw what the mixes do, in OUT/mixes.")
+    ] = False,
     clean_epochs: Annotated[int, typer.Option(help="Last epochs without mixing.")] = DEFAULT.clean_epochs,
     er: Annotated[float, typer.Option(help="Weight of SEAM's equivariance loss.")] = DEFAULT.er,
     ecr: Annotated[float, typer.Option(help="Weight of SEAM's cross loss.")] = DEFAULT.ecr,
@@ -139,6 +152,8 @@ def train(
         ema=ema,
         mix=mix,
         mix_probability=mix_probability,
+        mix_alpha=mix_alpha,
+        mix_per_sample=mix_per_sample,
         clean_epochs=clean_epochs,
         er=er,
         ecr=ecr,
@@ -153,7 +168,7 @@ def train(
         balance=balance,
         expect=parse_shares(expect),
     )
-    train(data, out, options, resume=resume, json=json)
+    train(data, out, options, resume=resume, explain_mix=explain_mix, json=json)
 
 
 @app.command("build-engine")

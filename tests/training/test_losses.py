@@ -13,7 +13,8 @@ NO_IMAGES = torch.zeros(0)
 
 
 def labels(first: list[int], second: list[int], share: list[float]) -> Mixed:
-    return Mixed(NO_IMAGES, torch.tensor(first), torch.tensor(second), torch.tensor(share))
+    shares = torch.tensor(share)
+    return Mixed(NO_IMAGES, torch.tensor(first), torch.tensor(second), shares, 1 - shares)
 
 
 # softmax([ln 1, ln 2, ln 5]) = [1/8, 2/8, 5/8]
@@ -48,9 +49,17 @@ def test_two_labels_cost_what_the_one_soft_label_costs(smoothing: float) -> None
     share = torch.rand(6, generator=rng)
     soft = share[:, None] * F.one_hot(first, 5) + (1 - share[:, None]) * F.one_hot(second, 5)
     torch.testing.assert_close(
-        mixed_cross_entropy(logits, Mixed(NO_IMAGES, first, second, share), smoothing=smoothing),
+        mixed_cross_entropy(logits, Mixed(NO_IMAGES, first, second, share, 1 - share), smoothing=smoothing),
         F.cross_entropy(logits, soft, reduction="none", label_smoothing=smoothing),
     )
+
+
+def test_weights_that_do_not_sum_to_one_are_taken_as_they_are() -> None:
+    """Two thirds of one subject and three quarters of the other may be in the picture."""
+    mixed = labels([0], [2], [2 / 3])._replace(second_share=torch.tensor([0.75]))
+    own, other = (F.cross_entropy(LOGITS[:1], torch.tensor([label])) for label in (0, 2))
+    loss = mixed_cross_entropy(LOGITS[:1], mixed, smoothing=0.0)
+    torch.testing.assert_close(loss, (2 / 3 * own + 0.75 * other)[None])
 
 
 def test_an_unmixed_batch_costs_the_plain_cross_entropy() -> None:

@@ -513,7 +513,9 @@ def test_rates_rise_over_the_warm_up_and_fall_to_nothing() -> None:
 
 def mixed_share(options: Options, *, clean: bool = False, draws: int = 300) -> float:
     batch = a_batch(4)
-    results = [mix(batch, options, torch.Generator().manual_seed(s), clean=clean) for s in range(draws)]
+    model, _ = made()
+    rngs = [torch.Generator().manual_seed(seed) for seed in range(draws)]
+    results = [mix(model, batch, options, rng, clean=clean) for rng in rngs]
     return float(np.mean([bool((result.first_share < 1).any()) for result in results]))
 
 

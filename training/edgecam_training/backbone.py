@@ -37,6 +37,11 @@ class Backbone(nn.Module):
         self.register_buffer("std", torch.tensor(body.std).view(1, 3, 1, 1), persistent=False)
         self.taps, self.channels = _find_taps(body.modules)
 
+    @property
+    def blank(self) -> Tensor:
+        """The colour that normalises to zero, to the nearest grey level: (3,) uint8 BGR."""
+        return self.mean.flatten().flip(0).round().to(torch.uint8)
+
     def forward(self, pixels: Tensor) -> tuple[Tensor, Tensor]:
         x = (pixels - self.mean) / self.std
         tapped: list[Tensor] = []

@@ -7,7 +7,7 @@ from edgecam_training.mixing.mixed import Mixed
 
 
 def mixed_cross_entropy(logits: Tensor, mixed: Mixed, *, smoothing: float) -> Tensor:
-    """Cross-entropy against two labels at once; (n, classes) -> (n,), in nats."""
+    """Cross-entropy against two labels at once, each with its weight; (n, classes) -> (n,), in nats."""
     first = F.cross_entropy(logits, mixed.first, reduction="none", label_smoothing=smoothing)
     second = F.cross_entropy(logits, mixed.second, reduction="none", label_smoothing=smoothing)
-    return mixed.first_share * first + (1 - mixed.first_share) * second
+    return mixed.first_share * first + mixed.second_share * second

@@ -39,9 +39,10 @@ class Options:
     # Regularization
     label_smoothing: float = 0.1
     dropout: float = 0.2
-    mix: str = "cutmix"
-    mix_probability: float = 0.5
-    mix_alpha: float = 1.0
+    mix: str = "cutmix"  # names, each with its share of the steps if it has one: "cutmix:0.3,fmix:0.2"
+    mix_probability: float = 0.5  # what names without a share divide
+    mix_alpha: float | None = None  # of Beta(alpha, alpha); None: what each mix's authors use
+    mix_per_sample: bool = False  # a mask for each photo instead of one for the batch
     clean_epochs: int = 3  # the last epochs see unmixed photos
     min_crop: float = 0.35  # smallest area of a random crop, as a share of the photo
     flip_vertical: bool = False  # also mirror upside down: for things that are seen from above
@@ -82,8 +83,8 @@ class Options:
         for name in ("min_crop", "seam_scale", "small_scale"):
             _demand(0 < getattr(self, name) <= 1, f"{name} must be above 0 and at most 1")
         _demand(all(share > 0 for share in self.expect.values()), "expected shares must be above 0")
-        for name in ("mix_alpha", "clip_norm"):
-            _demand(getattr(self, name) > 0, f"{name} must be above 0")
+        _demand(self.mix_alpha is None or self.mix_alpha > 0, "mix_alpha must be above 0")
+        _demand(self.clip_norm > 0, "clip_norm must be above 0")
         for name in (
             "lr_head",
             "lr_backbone",

@@ -26,7 +26,8 @@ from edgecam_training.ema import Ema
 from edgecam_training.heads import load_balance, routings
 from edgecam_training.judge import Judged, judge
 from edgecam_training.losses import mixed_cross_entropy
-from edgecam_training.mixing import MIXES, Mixed, unmixed
+from edgecam_training.mixing import MIXES, Given, Mixed, parse_mixes, pick, unmixed
+from edgecam_training.mixing.saliency import true_class_maps
 from edgecam_training.model import Model
 from edgecam_training.options import Options, load_options, save_options, shrunk
 from edgecam_training.penalties import l1_penalty, l2_penalty, penalized_weights
@@ -54,8 +55,7 @@ def train(data: Path, run: Path, options: Options, *, resume: bool = False) -> J
             f"{run} already holds a run.\n"
             f"Go on with it by adding --resume, or choose another folder with --out."
         )
-    if options.mix not in {"none", *MIXES}:
-        raise TrainingError(f"There is no mix {options.mix!r}. Choose one of: none, {', '.join(MIXES)}.")
+    parse_mixes(options.mix, options.mix_probability)  # a wrong name is told before any photo is read
     split = find_photos(data, val_share=options.val_share, min_photos=options.min_photos, seed=options.seed)
     report_problems(split)
     cv2.setNumThreads(1)
@@ -190,7 +190,7 @@ def one_step(
     """One gradient step; returns the loss. All its randomness follows from (seed, epoch, step)."""
     rng = torch.Generator().manual_seed(_seed_of(options.seed, epoch, step))
     torch.manual_seed(_seed_of(options.seed, epoch, step) + 1)  # dropout
-    mixed = mix(batch, options, rng, clean=epoch >= options.epochs - options.clean_epochs)
+    mixed = mix(model, batch, options, rng, clean=epoch >= options.epochs - options.clean_epochs)
     with torch.autocast(batch.frames.device.type, dtype=torch.bfloat16, enabled=batch.frames.is_cuda):
         with routings(model) as routed:
             features = model(mixed.images)
@@ -216,11 +216,19 @@ def one_step(
     return value
 
 
-def mix(batch: Batch, options: Options, rng: torch.Generator, *, clean: bool) -> Mixed:
-    """The batch mixed with its probability, or as it is in the last, clean epochs."""
-    if clean or options.mix == "none" or float(torch.rand((), generator=rng)) >= options.mix_probability:
-        return unmixed(batch.frames, batch.labels)
-    return MIXES[options.mix](batch.frames, batch.labels, alpha=options.mix_alpha, rng=rng)
+def mix(model: Model, batch: Batch, options: Options, rng: torch.Generator, *, clean: bool) -> Mixed:
+    """The batch by one of the chosen mixes; as it is for the rest and in the last, clean epochs."""
+    name = None if clean else pick(parse_mixes(options.mix, options.mix_probability), rng)
+    if name is None:
+        return unmixed(*batch)
+    chosen = MIXES[name]
+    given = Given(
+        alpha=options.mix_alpha or chosen.alpha,
+        per_sample=options.mix_per_sample,
+        fill=model.backbone.blank,
+        saliency=true_class_maps(model, *batch) if chosen.needs_saliency else None,
+    )
+    return chosen.run(*batch, given, rng)
 
 
 def seam_loss(model: Model, features: Tensor, mixed: Mixed, options: Options) -> Tensor:

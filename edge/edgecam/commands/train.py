@@ -9,12 +9,18 @@ from edgecam_engines.errors import TrainingError
 from edgecam_training.options import Options
 
 
-def train(data: Path, out: Path, options: Options, *, resume: bool, json: bool) -> None:
+def train(
+    data: Path, out: Path, options: Options, *, resume: bool, json: bool, explain_mix: bool = False
+) -> None:
     """Train, and with `json` print what came of it. Raises DataError, TrainingError, OutputError."""
     need_torch()
     from edgecam_training.train import train as run
 
     judged = run(data, out, options, resume=resume)
+    if explain_mix:
+        from edgecam_training.mixing.explain import explain_run
+
+        explain_run(out)
     if json:
         scores = judged.report
         emit(

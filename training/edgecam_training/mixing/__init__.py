@@ -1,13 +1,7 @@
-"""Mixes by name: each a pure function in a file of its own."""
+"""Mixes: each a pure function in a file of its own, (images, labels, given, rng) -> Mixed."""
 
-from collections.abc import Callable
-from typing import Final
+from edgecam_training.mixing.mixed import Given, Mixed, unmixed
+from edgecam_training.mixing.plan import parse_mixes, pick
+from edgecam_training.mixing.registry import MIXES, Mix
 
-from edgecam_training.mixing.cutmix import cutmix
-from edgecam_training.mixing.mixed import Mixed, unmixed
-
-Mix = Callable[..., Mixed]  # (images, labels, *, alpha, rng) -> Mixed
-
-MIXES: Final[dict[str, Mix]] = {"cutmix": cutmix}
-
-__all__ = ["MIXES", "Mix", "Mixed", "cutmix", "unmixed"]
+__all__ = ["MIXES", "Given", "Mix", "Mixed", "parse_mixes", "pick", "unmixed"]
