@@ -53,19 +53,21 @@ def _left_out(problems: list[Problem]) -> None:
     for path, reason in problems[:_NAMED]:
         log.print(f"Left out {path}: {reason}", markup=False)
     if len(problems) > _NAMED:
-        log.print(f"... and {len(problems) - _NAMED} more; {'log.jsonl'} names them all.")
+        log.print(f"... and {len(problems) - _NAMED} more; log.jsonl names them all.")
 
 
 def _show(data: Path, out: Path, teacher: Path, about: dict[str, Any]) -> None:
     table = Table(title=f"{escape(str(out))}: new photos", title_justify="left")
     table.add_column("class")
-    for column in ("photos taken apart", "things", "grounds", "tried", "made"):
+    for column in ("taken apart", "things", "grounds", "tried", "made"):
         table.add_column(column, justify="right")
-    table.add_column("not used")
     for name, found in about["classes"].items():
         cells = [str(found[key]) for key in ("photos", "things", "grounds", "tried", "made")]
-        table.add_row(escape(name), *cells, told(found))
+        table.add_row(escape(name), *cells)
     stdout.print(table)
+    for name, found in about["classes"].items():
+        if found["refused"]:
+            stdout.print(f"Not used of {name}: {told(found)}.", markup=False)
     per_class = about["per_class"]
     if fewer := [name for name, found in about["classes"].items() if found["made"] < per_class]:
         stdout.print(f"Fewer than {per_class} were accepted of: {', '.join(fewer)}.", markup=False)

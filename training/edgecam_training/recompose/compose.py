@@ -1,4 +1,4 @@
-"""A thing on another ground: posed, lit and feathered, with the mask and the box of what is then seen of it."""
+"""A thing on another ground: posed, lit and feathered, with the mask and box of what is then seen."""
 
 from typing import Final, NamedTuple
 
@@ -13,7 +13,7 @@ from edgecam_training.recompose.grab import Bits
 from edgecam_training.recompose.pose import Thing, draw_pose
 
 FEATHER: Final = (3.0, 5.0)  # pixels from no alpha to full alpha
-MOST_PAINTED: Final = 0.4  # of a picture, where a ground's hole is still seen
+MOST_PAINTED: Final = 0.3  # of a picture, where a ground's hole is still seen
 _POSES: Final = 8  # drawn; the one that hides most of the hole is taken
 _NEAREST: Final = 0.8  # of the largest crop of a ground that has the picture's shape
 _MATCH: Final = 0.4  # how far the thing's brightness goes to its ground's, in the logarithm
@@ -101,4 +101,3 @@ def _cropped(ground: Ground, hw: tuple[int, int], rng: np.random.Generator) -> t
     hole = cv2.resize(ground.hole[box].astype(np.uint8), hw[::-1], interpolation=cv2.INTER_NEAREST) > 0
     mirrored = rng.random() < 0.5
     return (frame[:, ::-1], hole[:, ::-1]) if mirrored else (frame, hole)
-

@@ -38,7 +38,7 @@ class Blur:
     def fill(self, photo: Frame, mask: NDArray[np.bool_], rng: np.random.Generator, /) -> Frame:
         known = (~mask).astype(np.float32)
         picture = photo.astype(np.float32)
-        painted = np.full(photo.shape, mean_colour(photo, ~mask), np.float32)
+        painted: NDArray[np.floating] = np.full(photo.shape, mean_colour(photo, ~mask), np.float32)
         sigma = _WIDEST * max(mask.shape) / 2
         while sigma >= 1:
             weight = cv2.GaussianBlur(known, (0, 0), sigma)[:, :, None]
@@ -46,7 +46,8 @@ class Blur:
             share = np.minimum(1, 4 * weight)  # where little is known at this width, the wider mean stays
             painted = share * near / np.maximum(weight, 1e-6) + (1 - share) * painted
             sigma /= 2
-        return np.where(mask[:, :, None], np.rint(np.clip(painted, 0, 255)).astype(np.uint8), photo)
+        whole = np.rint(np.clip(painted, 0, 255)).astype(np.uint8)
+        return np.asarray(np.where(mask[:, :, None], whole, photo), np.uint8)
 
 
 def mean_colour(photo: Frame, where: NDArray[np.bool_]) -> NDArray[np.uint8]:

@@ -25,7 +25,9 @@ def grab(photo: Frame, known: Trimap) -> Bits:
     """
     mask = known.copy()
     cv2.setRNGSeed(0)
-    cv2.grabCut(photo, mask, None, np.zeros((1, 65)), np.zeros((1, 65)), ITERATIONS, cv2.GC_INIT_WITH_MASK)
+    cv2.grabCut(
+        photo, mask, (0, 0, 0, 0), np.zeros((1, 65)), np.zeros((1, 65)), ITERATIONS, cv2.GC_INIT_WITH_MASK
+    )
     found = (mask == cv2.GC_FGD) | (mask == cv2.GC_PR_FGD)
     return tidy(found, known == cv2.GC_FGD)
 

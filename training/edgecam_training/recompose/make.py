@@ -141,9 +141,7 @@ def _grounds(work: _Work, label: int) -> list[Kept]:
     return [kept for kept in work.bank.grounds if kept.label != label]
 
 
-def _try(
-    work: _Work, label: int, number: int, thing: Kept, ground: Kept, rng: np.random.Generator
-) -> bool:
+def _try(work: _Work, label: int, number: int, thing: Kept, ground: Kept, rng: np.random.Generator) -> bool:
     """One composite; written if it is good. Returns whether it is."""
     name = work.photos.classes[label]
     new = compose(load_thing(thing), load_ground(ground, work.order.size), rng)
@@ -196,10 +194,13 @@ def _write(work: _Work, document: dict[str, Any]) -> None:
 
 def _nothing(work: _Work) -> str:
     sums = {name: counts(work.entries, name) for name in work.photos.classes}
-    lines = "".join(f"\n    {name}: {told(found) or 'there is no ground for it'}" for name, found in sums.items())
+    lines = "".join(
+        f"\n    {name}: {told(found) or 'there is no ground for it'}" for name, found in sums.items()
+    )
     return (
         f"Not one composite was accepted:{lines}\n"
-        f"Give grounds of your own (--backgrounds DIR), a teacher that was trained for longer, or a lower --agree."
+        f"Give grounds of your own (--backgrounds DIR), a teacher that was trained for longer, or a lower "
+        f"--agree."
     )
 
 

@@ -35,9 +35,7 @@ def find(data: Path, *, seed: int) -> Photos:
     """
     parted = (data / "train").is_dir() and (data / "val").is_dir()
     root = data / "train" if (data / "train").is_dir() else data
-    split = find_photos(
-        data if parted else root, val_share=Options().val_share, min_photos=0, seed=seed
-    )
+    split = find_photos(data if parted else root, val_share=Options().val_share, min_photos=0, seed=seed)
     for name in split.classes:
         check_class(name, root / name)
     have = {item.label for item in split.train}
@@ -61,7 +59,11 @@ def read_small(path: Path, size: int) -> Frame:
     h, w = (round(side * shrink) for side in frame.shape[:2])
     if min(h, w) < LEAST_SIDE:
         raise BadPhoto(path, f"at {w} x {h} pixels it is too small or too narrow to take apart")
-    return frame if shrink == 1 else np.asarray(cv2.resize(frame, (w, h), interpolation=cv2.INTER_AREA), np.uint8)
+    return (
+        frame
+        if shrink == 1
+        else np.asarray(cv2.resize(frame, (w, h), interpolation=cv2.INTER_AREA), np.uint8)
+    )
 
 
 def find_grounds(folder: Path, size: int) -> list[Path]:
@@ -69,7 +71,9 @@ def find_grounds(folder: Path, size: int) -> list[Path]:
     found = sorted(path for path in folder.rglob("*") if path.is_file() and is_photo(path))
     if not found:
         what = "holds no photo" if folder.is_dir() else "is not a folder"
-        raise DataError(f"--backgrounds {folder} {what}.\nGive a folder of photos that show none of the classes.")
+        raise DataError(
+            f"--backgrounds {folder} {what}.\nGive a folder of photos that show none of the classes."
+        )
     bad = []
     for path in found:
         try:

@@ -1,7 +1,6 @@
 """The folder for the result: what it may replace, and the originals beside the new photos."""
 
 import json
-import os
 import shutil
 from collections.abc import Sequence
 from pathlib import Path
@@ -24,7 +23,9 @@ def check_places(data: Path, out: Path, others: Sequence[Path]) -> None:
         raise OutputError(f"{out} is a file. Choose another --out.")
     for place in (data, *others):
         if _overlap(out.resolve(), place.resolve()):
-            raise OutputError(f"{out} and {place} lie in each other, and {place} is only read. Choose another --out.")
+            raise OutputError(
+                f"{out} and {place} lie in each other, and {place} is only read. Choose another --out."
+            )
     if out.is_dir() and any(out.iterdir()) and not is_ours(out):
         raise OutputError(
             f"{out} is not empty and was not made by `{MADE_BY}`, so it is left alone. Choose another --out."
@@ -47,7 +48,7 @@ def _overlap(first: Path, second: Path) -> bool:
 
 
 def add_originals(root: Path, photos: Photos) -> None:
-    """root/train and root/val with every photo of the two splits, as links, or copies where there are none."""
+    """root/train and root/val with every photo of the two splits, as links, or as copies."""
     for part, items, source in (
         ("train", photos.train, photos.train_root),
         ("val", photos.val, photos.val_root),
@@ -61,6 +62,6 @@ def _link(item: Item, place: Path) -> None:
         raise DataError(f"{item.path} has the name of a new photo. Rename it, then run this again.")
     place.parent.mkdir(parents=True, exist_ok=True)
     try:
-        os.symlink(item.path.absolute(), place)
+        place.symlink_to(item.path.absolute())
     except OSError:  # a file system without links, or a Windows that forbids them
         shutil.copyfile(item.path, place)

@@ -5,9 +5,9 @@ from typing import Final, NamedTuple
 import cv2
 import numpy as np
 
+from edgecam_engines.engine import Frame
 from edgecam_training.composite.cutouts import Cutout
 from edgecam_training.composite.place import Pose
-from edgecam_engines.engine import Frame
 from edgecam_training.recompose.grab import Bits
 
 SMALLEST, LARGEST = 0.7, 1.2  # scale against the photo that the thing is from

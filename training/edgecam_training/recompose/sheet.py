@@ -29,7 +29,9 @@ def strip(photo: Frame, cut: Cut) -> Frame:
     alone = "" if cut.p_thing is None else f"thing p {cut.p_thing:.2f}"
     behind = (cut.ground_refused or f"ground p {cut.p_ground:.2f}") if cut.refused is None else ""
     tiles = ((photo, f"source {of_class}"), (heat, "class map"), (grey, "trimap"), (thing, alone))
-    return np.hstack([tile(np.asarray(frame, np.uint8), words) for frame, words in (*tiles, (ground, behind))])
+    return np.hstack(
+        [tile(np.asarray(frame, np.uint8), words) for frame, words in (*tiles, (ground, behind))]
+    )
 
 
 def result(frame: Frame, mask: Bits, box: Box, words: str) -> Frame:
@@ -51,4 +53,3 @@ def tile(frame: Frame, words: str) -> Frame:
     made[: side[1], _GAP : _GAP + side[0]] = cv2.resize(frame, side, interpolation=how)
     cv2.putText(made, words, (3, _TILE + 13), cv2.FONT_HERSHEY_SIMPLEX, 0.36, (0, 0, 0), 1, cv2.LINE_AA)
     return made
-

@@ -26,7 +26,7 @@ def relative(cam: NDArray[np.float32], hw: tuple[int, int]) -> NDArray[np.float3
 
 
 def trimap(cam: NDArray[np.float32], hw: tuple[int, int]) -> Trimap:
-    """(gh, gw) -> (h, w). The thresholds are this project's; the steps are GrabCut's (Rother et al., 2004)."""
+    """(gh, gw) -> (h, w). Thresholds are this project's, steps GrabCut's (Rother et al., 2004)."""
     level = relative(cam, hw)
     found = np.where(level >= _LIKELY, cv2.GC_PR_FGD, cv2.GC_PR_BGD).astype(np.uint8)
     found[level <= OUTSIDE] = cv2.GC_BGD
