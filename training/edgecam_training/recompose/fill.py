@@ -53,7 +53,7 @@ class Blur:
 def mean_colour(photo: Frame, where: NDArray[np.bool_]) -> NDArray[np.uint8]:
     """(3,) of the pixels that are True; of all when none is."""
     pixels = photo[where] if where.any() else photo.reshape(-1, 3)
-    return np.rint(pixels.mean(axis=0)).astype(np.uint8)
+    return np.asarray(np.rint(pixels.mean(axis=0)), np.uint8)
 
 
 FILLS: Final[dict[str, Callable[[], Fill]]] = {"telea": Telea, "blur": Blur}
