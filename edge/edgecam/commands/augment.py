@@ -16,7 +16,7 @@ from edgecam_training.recompose.make import make
 from edgecam_training.recompose.order import Order, Tools
 from edgecam_training.recompose.photos import find, find_grounds
 from edgecam_training.recompose.place import check_places
-from edgecam_training.recompose.teacher import labels_of, open_teacher
+from edgecam_training.recompose.teacher import open_teacher
 
 _NAMED: Final = 20  # photos left out that are named one by one
 
@@ -39,7 +39,6 @@ def augment(
     check_places(data, out, [path for path in (teacher, backgrounds, brush.model) if path is not None])
     with one_opencv_thread(), open_teacher(teacher, threads=threads) as opened:
         photos = find(data, seed=order.seed)
-        labels_of(photos.classes, opened.head.classes, data)
         _left_out(photos.problems)
         grounds = None if backgrounds is None else find_grounds(backgrounds, order.size)
         about = make(photos, order, Tools(opened, *open_fills(brush), grounds), out)
