@@ -95,10 +95,8 @@ def one_row(asked: argparse.Namespace, seed: int, arm: str) -> dict[str, Any]:
             order = Order(asked.per_class, seed=seed, with_originals=True)
             about = make(find(folder / "few", seed=seed), order, Tools(teacher, Blur()), data)["classes"]
         making = time.monotonic() - began
-        shown = len(list((data / "train").rglob("*.jpg"))) / len(
-            list((folder / "few" / "train").rglob("*.*"))
-        )
-        epochs = max(4, round(epochs / shown))
+        more = len(photos_in(data / "train")) / len(photos_in(folder / "few" / "train"))
+        epochs = max(4, round(epochs / more))
     run = folder / f"run-{arm}"
     shutil.rmtree(run, ignore_errors=True)
     began = time.monotonic()
@@ -157,11 +155,10 @@ def report(rows: Sequence[dict[str, Any]], asked: argparse.Namespace) -> None:
     by_arm = {arm: [row for row in rows if row["arm"] == arm] for arm in ARMS}
     top1 = {arm: [share(row) for row in own] for arm, own in by_arm.items()}
     lines, document = [], {"benchmark": "augment", "seeds": len(by_arm["plain"])}
+    _, against = gathered(by_arm["longer"])
     for arm, own in by_arm.items():
         labels, called = gathered(own)
-        versus = compare(
-            labels, called, gathered(by_arm["longer"])[1], asked.classes, rng=np.random.default_rng(0)
-        )
+        versus = compare(labels, called, against, asked.classes, rng=np.random.default_rng(0))
         gain, spread = versus.top1_difference, np.std(top1[arm], ddof=1) if len(own) > 1 else 0.0
         low, high = gain.ci95
         lines.append(
@@ -179,7 +176,7 @@ def report(rows: Sequence[dict[str, Any]], asked: argparse.Namespace) -> None:
     made = [sum(row["made"].values()) / len(row["made"]) for row in by_arm["augmented"]]
     n = len(by_arm["plain"][0]["labels"])
     show(
-        f"{asked.classes} classes, {asked.photos} photos and {np.mean(made):.1f} composites each, {n} to test",
+        f"{asked.classes} classes, {asked.photos} photos and {np.mean(made):.1f} new ones each, {n} to test",
         ("photos", "top-1", "spread of seeds", "points against longer", "epochs", "minutes", "composing"),
         lines,
         {**document, "n_a_seed": n, "composites_a_class": float(np.mean(made))},
@@ -192,9 +189,8 @@ def share(row: dict[str, Any]) -> float:
 
 def gathered(rows: Sequence[dict[str, Any]]) -> tuple[Any, Any]:
     """Labels and answers of all seeds, one after another."""
-    return tuple(
-        np.concatenate([np.array(row[key], np.int64) for row in rows]) for key in ("labels", "called")
-    )
+    labels, called = (np.concatenate([row[key] for row in rows]) for key in ("labels", "called"))
+    return labels.astype(np.int64), called.astype(np.int64)
 
 
 if __name__ == "__main__":
