@@ -26,6 +26,12 @@ Json = Annotated[bool, typer.Option("--json", help="One JSON document on stdout,
 Threads = Annotated[int, typer.Option(min=1, help="CPU threads of the engine.")]
 
 
+class Filler(str, Enum):
+    blur = "blur"
+    telea = "telea"
+    diffusers = "diffusers"
+
+
 class Precision(str, Enum):
     auto = "auto"
     fp32 = "fp32"
@@ -343,6 +349,50 @@ def composite(
         ),
         cutouts=cutouts,
         backgrounds=backgrounds,
+        json=json,
+    )
+
+
+@data.command()
+def augment(
+    data: Annotated[Path, typer.Argument(help="DATA/CLASS/*.jpg, or DATA/train. Only read.")],
+    out: Annotated[Path, typer.Option(help="Folder for the new photos; new, empty, or made by this.")],
+    per_class: Annotated[int, typer.Option(min=1, help="New photos a class.")],
+    teacher: Annotated[Path, typer.Option(help="A bundle or a run that knows the classes.")],
+    agree: Annotated[
+        float, typer.Option(min=0, max=1, help="Least probability of the class that it gives a new photo.")
+    ] = 0.5,
+    with_originals: Annotated[
+        bool, typer.Option("--with-originals", help="Also link DATA's photos, so that OUT can be trained on.")
+    ] = False,
+    backgrounds: Annotated[
+        Optional[Path],  # noqa: UP045
+        typer.Option(help="Photos of none of the classes; otherwise those of the other classes."),
+    ] = None,
+    fill: Annotated[Filler, typer.Option(help="What paints where a thing was taken out.")] = Filler.blur,
+    model: Annotated[
+        Optional[Path],  # noqa: UP045
+        typer.Option(help="Of --fill diffusers: an inpainting pipeline's folder, safetensors only."),
+    ] = None,
+    prompt: Annotated[str, typer.Option(help="Of --fill diffusers.")] = "a photo",
+    size: Annotated[int, typer.Option(min=64, max=1280, help="Pixels of the longer side.")] = 320,
+    seed: Annotated[int, typer.Option(min=0, help="Of the split, as in train, and of every draw.")] = 0,
+    threads: Threads = 1,
+    json: Json = False,
+) -> None:
+    """Put the things of photos on other grounds, where a teacher still names them."""
+    from edgecam.commands.augment import augment
+    from edgecam_training.recompose.fill import Brush
+    from edgecam_training.recompose.order import Order
+
+    augment(
+        data,
+        out,
+        teacher,
+        Order(per_class, agree=agree, size=size, seed=seed, with_originals=with_originals),
+        Brush(fill.value, model, prompt),
+        backgrounds=backgrounds,
+        threads=threads,
         json=json,
     )
 

@@ -21,8 +21,8 @@ _TRIES, _MORE_TRIES = 12, 200  # with that tilt, then with any
 class Layer(NamedTuple):
     """Something that covers a part of the picture."""
 
-    colour: Levels  # (s, s, 3) BGR 0..255, multiplied by alpha
-    alpha: Levels  # (s, s) 0..1
+    colour: Levels  # (h, w, 3) BGR 0..255, multiplied by alpha
+    alpha: Levels  # (h, w) 0..1
 
 
 class Pose(NamedTuple):
@@ -63,7 +63,12 @@ def small_pose(
 
 
 def lay(cutout: Cutout, pose: Pose, size: int) -> Layer:
-    """Draw it into an otherwise empty frame.
+    """Draw it into an otherwise empty frame of `size` on both sides."""
+    return lay_in(cutout, pose, (size, size))
+
+
+def lay_in(cutout: Cutout, pose: Pose, hw: tuple[int, int]) -> Layer:
+    """Draw it into an otherwise empty frame (h, w).
 
     Shrinking averages over area, magnifying is cubic, and only turning interpolates between pixels: a
     single warp would skip pixels of large cut-outs.
@@ -78,7 +83,7 @@ def lay(cutout: Cutout, pose: Pose, size: int) -> Layer:
     shift = np.array([pose.left, pose.top]) - turned.min(axis=0)
     # Pixel centres are at whole numbers for OpenCV and at halves for hulls.
     shift = shift + matrix @ np.array([0.5, 0.5]) - 0.5
-    drawn = cv2.warpAffine(scaled, np.hstack([matrix, shift[:, None]]), (size, size), flags=cv2.INTER_LINEAR)
+    drawn = cv2.warpAffine(scaled, np.hstack([matrix, shift[:, None]]), hw[::-1], flags=cv2.INTER_LINEAR)
     alpha = drawn[:, :, 3].astype(np.float32) / np.float32(255)
     # Cubic interpolation overshoots: no colour may be brighter than its alpha allows.
     colour = np.minimum(drawn[:, :, :3].astype(np.float32), 255 * alpha[:, :, None])
