@@ -112,6 +112,9 @@ def train(
     ecr: Annotated[float, typer.Option(help="Weight of SEAM's cross loss.")] = DEFAULT.ecr,
     head_epochs: Annotated[int, typer.Option(help="First epochs: the head alone.")] = DEFAULT.head_epochs,
     last_epochs: Annotated[int, typer.Option(help="Then with the last stages.")] = DEFAULT.last_epochs,
+    frozen_stages: Annotated[
+        int, typer.Option(help="First stages of the backbone that never learn.")
+    ] = DEFAULT.frozen_stages,
     min_crop: Annotated[float, typer.Option(help="Smallest crop, as a share of area.")] = DEFAULT.min_crop,
     flip_vertical: Annotated[
         bool, typer.Option("--flip-vertical", help="Also mirror upside down: things seen from above.")
@@ -119,6 +122,9 @@ def train(
     recolour: Annotated[
         float, typer.Option(help="Strength of random colour changes, 0 for none: colour tells the class.")
     ] = DEFAULT.recolour,
+    train_scale: Annotated[
+        float, typer.Option(help="Training's size as a share of the input.")
+    ] = DEFAULT.train_scale,
     small_share: Annotated[
         float, typer.Option(help="Share of the epochs at a smaller input.")
     ] = DEFAULT.small_share,
@@ -165,9 +171,11 @@ def train(
         ecr=ecr,
         head_epochs=head_epochs,
         last_epochs=last_epochs,
+        frozen_stages=frozen_stages,
         min_crop=min_crop,
         flip_vertical=flip_vertical,
         recolour=recolour,
+        train_scale=train_scale,
         small_share=small_share,
         val_share=val_share,
         min_photos=min_photos,

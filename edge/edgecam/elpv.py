@@ -10,7 +10,7 @@ import subprocess
 import sys
 import tempfile
 import zipfile
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Final, NamedTuple
 
@@ -30,6 +30,7 @@ _PREFIX: Final = "elpv_dataset/data/"
 class Cell(NamedTuple):
     path: Path
     label: int  # into CLASSES
+    probability: float  # that it is defective, as its annotators were sure: 0, 1/3, 2/3 or 1
 
 
 class Parts(NamedTuple):
@@ -47,10 +48,11 @@ def fetch(cache: Path) -> list[Cell]:
         _download(folder)
     with (folder / "labels.csv").open() as file:
         rows = [row[0].split() for row in csv.reader(file) if row]
-    return [
-        Cell(folder / name, CLASSES.index("defective" if float(probability) >= 0.5 else "functional"))
-        for name, probability, _ in rows
-    ]
+    return [Cell(folder / name, CLASSES.index(_class(float(p))), float(p)) for name, p, _ in rows]
+
+
+def _class(probability: float) -> str:
+    return "defective" if probability >= 0.5 else "functional"
 
 
 def _download(folder: Path) -> None:
@@ -106,10 +108,14 @@ def split(cells: Sequence[Cell], *, seed: int, per_class: int | None, val_per_cl
     return parts
 
 
-def lay_out(cells: Sequence[Cell], folder: Path) -> None:
-    """Copy photos to FOLDER/CLASS/, as `edgecam train` and `edgecam eval` read them."""
+def class_of(cell: Cell) -> str:
+    return CLASSES[cell.label]
+
+
+def lay_out(cells: Sequence[Cell], folder: Path, name: Callable[[Cell], str] = class_of) -> None:
+    """Copy photos to FOLDER/NAME/, as `edgecam train` and `edgecam eval` read them."""
     shutil.rmtree(folder, ignore_errors=True)
-    for name in CLASSES:
-        (folder / name).mkdir(parents=True)
+    folder.mkdir(parents=True)
     for cell in cells:
-        shutil.copyfile(cell.path, folder / CLASSES[cell.label] / cell.path.name)
+        (folder / name(cell)).mkdir(exist_ok=True)
+        shutil.copyfile(cell.path, folder / name(cell) / cell.path.name)

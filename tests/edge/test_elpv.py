@@ -14,7 +14,7 @@ from edgecam_engines.errors import DataError
 
 def cells(defective: int = 400, functional: int = 600) -> list[Cell]:
     labels = [0] * defective + [1] * functional
-    return [Cell(Path(f"cell{i:04}.png"), label) for i, label in enumerate(labels)]
+    return [Cell(Path(f"cell{i:04}.png"), label, 1.0 - label) for i, label in enumerate(labels)]
 
 
 def parts(given: list[Cell], *, seed: int = 0, per_class: int | None = 100, val: int = 50) -> Parts:
@@ -58,7 +58,7 @@ def test_too_few_photos_leave_the_test_whole_and_the_training_short() -> None:
 def test_photos_are_laid_out_by_class_and_what_lay_there_goes(tmp_path: Path) -> None:
     source = tmp_path / "source"
     source.mkdir()
-    given = [Cell(source / f"{i}.png", i % 2) for i in range(4)]
+    given = [Cell(source / f"{i}.png", i % 2, 1.0 - i % 2) for i in range(4)]
     for cell in given:
         cell.path.write_text(cell.path.name)
     out = tmp_path / "out"

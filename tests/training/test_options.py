@@ -42,6 +42,9 @@ def test_settings_come_back_as_they_were_saved(tmp_path: Path) -> None:
         {"lr_head": float("nan")},
         {"clean_epochs": -1},
         {"head_epochs": -1},
+        {"frozen_stages": -1},
+        {"train_scale": 0.0},
+        {"train_scale": 1.2},
         {"seed": -1},
     ],
     ids=str,
@@ -83,6 +86,12 @@ def test_every_setting_is_in_the_file(tmp_path: Path) -> None:
 def test_the_first_epochs_are_smaller_and_the_last_are_not() -> None:
     options = Options(epochs=10, input_height=160, input_width=320, small_scale=0.8, small_share=0.6)
     assert [options.train_hw(epoch) for epoch in (0, 5, 6, 9)] == [(128, 256)] * 2 + [(160, 320)] * 2
+
+
+def test_training_may_be_smaller_than_the_input_throughout() -> None:
+    options = Options(epochs=10, input_height=256, input_width=256, train_scale=0.875, small_share=0.4)
+    assert [options.train_hw(epoch) for epoch in (0, 3, 4, 9)] == [(160, 160)] * 2 + [(224, 224)] * 2
+    assert options.input_hw == (256, 256)
 
 
 @pytest.mark.parametrize("hw", [(64, 64), (64, 96), (160, 160), (224, 320), (1024, 96)])

@@ -433,6 +433,16 @@ def test_thawing_reaches_everything_and_freezing_comes_back() -> None:
     assert all(module.training for module in model.modules())
 
 
+def test_frozen_stages_never_learn() -> None:
+    model, options = made(frozen_stages=2)
+    for epoch in (1, 2):
+        unfreeze(model, epoch, options)
+        learns = [any(p.requires_grad for p in stage.parameters()) for stage in model.backbone.body]
+        assert learns == [False, False] + learns[2:]
+    assert all(learns[2:])
+    assert [stage.training for stage in model.backbone.body[:3]] == [False, False, True]
+
+
 def test_decay_acts_on_weights_alone_and_every_parameter_is_learned_once() -> None:
     model, options = made(weight_decay=0.02)
     optimizer = make_optimizer(model, options)

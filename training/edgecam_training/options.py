@@ -36,6 +36,7 @@ class Options:
     # Which parts learn when: first the head alone, then the last stages with it, then all
     head_epochs: int = 1
     last_epochs: int = 1
+    frozen_stages: int = 0  # the backbone's first stages, which keep their weights: each makes a step cheaper
     # Regularization
     label_smoothing: float = 0.1
     dropout: float = 0.2
@@ -52,6 +53,9 @@ class Options:
     ecr: float = 0.1  # weight of the cross loss against the other branch's hardened maps
     seam_scale: float = 0.6
     seam_share: float = 0.25  # share of each batch that goes through the second branch
+    # Training's size as a share of the engine's input: random crops show things larger than whole frames do,
+    # and a larger input evens that out (arXiv:1906.06423)
+    train_scale: float = 1.0
     # Progressive size: the first epochs see a smaller input, which costs half
     small_scale: float = 0.7
     small_share: float = 0.5  # share of the epochs
@@ -80,7 +84,7 @@ class Options:
             _demand(0 <= getattr(self, name) < 1, f"{name} must be at least 0 and below 1")
         for name in ("mix_probability", "small_share", "seam_share", "balance", "recolour"):
             _demand(0 <= getattr(self, name) <= 1, f"{name} must be within 0 and 1")
-        for name in ("min_crop", "seam_scale", "small_scale"):
+        for name in ("min_crop", "seam_scale", "small_scale", "train_scale"):
             _demand(0 < getattr(self, name) <= 1, f"{name} must be above 0 and at most 1")
         _demand(all(share > 0 for share in self.expect.values()), "expected shares must be above 0")
         _demand(self.mix_alpha is None or self.mix_alpha > 0, "mix_alpha must be above 0")
@@ -97,6 +101,7 @@ class Options:
             "warmup_epochs",
             "head_epochs",
             "last_epochs",
+            "frozen_stages",
             "clean_epochs",
             "seed",
         ):
@@ -108,9 +113,8 @@ class Options:
 
     def train_hw(self, epoch: int) -> tuple[int, int]:
         """Pixels in this epoch: smaller for the first part, a multiple of 32 like every input."""
-        if epoch >= round(self.epochs * self.small_share):
-            return self.input_hw
-        return shrunk(self.input_hw, self.small_scale)
+        small = epoch < round(self.epochs * self.small_share)
+        return shrunk(self.input_hw, self.train_scale * (self.small_scale if small else 1))
 
 
 def shrunk(hw: tuple[int, int], scale: float) -> tuple[int, int]:

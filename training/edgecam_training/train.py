@@ -275,7 +275,7 @@ def set_rates(
 
 
 def unfreeze(model: Model, epoch: int, options: Options) -> None:
-    """The head learns first, then the last stages with it, then everything.
+    """The head learns first, then the last stages with it, then everything but `frozen_stages`.
 
     What is frozen also keeps its batch statistics: they belong to the weights.
     """
@@ -283,9 +283,9 @@ def unfreeze(model: Model, epoch: int, options: Options) -> None:
     if epoch < options.head_epochs:
         frozen = len(body)
     elif epoch < options.head_epochs + options.last_epochs:
-        frozen = model.backbone.taps[0] + 1
+        frozen = max(model.backbone.taps[0] + 1, options.frozen_stages)
     else:
-        frozen = 0
+        frozen = options.frozen_stages
     model.train()
     for index, module in enumerate(body):
         module.requires_grad_(index >= frozen)
