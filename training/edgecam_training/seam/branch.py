@@ -103,7 +103,10 @@ def seam_loss(
     one = Branch(mixed.images, model.cams(features[:n]), (taps[0][:n], taps[1][:n]))
     other = Branch(frames, model.cams(other_features), seen[-1])
     losses = branch_losses(one, other, present, transform, pcm=getattr(model, "pcm", None))
-    total = sum(weight * losses[name].mean() for name, weight in weights(options).items() if weight)
+    total = features.new_zeros(())
+    for name, weight in weights(options).items():
+        if weight:
+            total = total + weight * losses[name].mean()
     if options.seam_cls:
         logits = model.logits(other_features)
         loss = mixed_cross_entropy(logits, mixed, smoothing=options.label_smoothing)

@@ -39,11 +39,12 @@ class PixelCorrelation(nn.Module):
 
     def features(self, frames: Tensor, f16: Tensor, f32: Tensor) -> Tensor:
         """(n, 192, h, w) at stride 16; signed and of any length."""
-        size = f16.shape[2:]
+        size = (f16.shape[2], f16.shape[3])
         pixels = F.adaptive_avg_pool2d(frames.permute(0, 3, 1, 2).float(), size) / 127 - 1
         coarse = F.relu(self.from32(f32))
         coarse = F.interpolate(coarse, size=size, mode="bilinear", align_corners=False)
-        return self.merge(torch.cat([pixels, F.relu(self.from16(f16)), coarse], dim=1))
+        merged: Tensor = self.merge(torch.cat([pixels, F.relu(self.from16(f16)), coarse], dim=1))
+        return merged
 
 
 def seeds(cams: Tensor, present: Tensor) -> Tensor:
