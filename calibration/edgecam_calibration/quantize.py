@@ -13,14 +13,13 @@ from typing import Any, Final
 
 import numpy as np
 
+from edgecam_calibration.islands import before_divisions, fp32_islands, join_islands
 from edgecam_engines.engine import Frames
 from edgecam_engines.errors import DataError, EngineError
 from edgecam_engines.files import write_atomically
 
 # Clip must be among them: without it the quantizer stands before ReLU6, where the range is wide.
 QUANTIZED: Final = ("Conv", "Clip", "Relu", "Add")
-# What divides or normalises stays in FP32 inside an FP16 graph.
-FP32_ISLANDS: Final = ("Softmax", "ReduceMean", "LayerNormalization", "Div")
 
 
 @dataclass(frozen=True)
@@ -81,7 +80,7 @@ class Calibration:
             activation,
             self.ranges,
             [],
-            _kept_in_float(model),
+            [*_kept_in_float(model), *before_divisions(model)],
             [*QUANTIZED],
             {
                 "ActivationSymmetric": profile.signed,
@@ -132,10 +131,10 @@ def write_fp16(onnx_file: Path, path: Path) -> None:
     import onnx
     from onnxruntime.transformers.float16 import convert_float_to_float16
 
-    model = convert_float_to_float16(
-        onnx.load(onnx_file), keep_io_types=True, op_block_list=list(FP32_ISLANDS)
-    )
-    write_atomically(path, model.SerializeToString())
+    model = onnx.load(onnx_file)
+    islands = fp32_islands(model)
+    halved = convert_float_to_float16(model, keep_io_types=True, op_block_list=[], node_block_list=islands)
+    write_atomically(path, join_islands(halved, islands).SerializeToString())
 
 
 def _input_name(onnx_file: Path) -> str:

@@ -62,14 +62,27 @@ def train(
     epochs: Annotated[int, typer.Option(help="Passes over the photos.")] = DEFAULT.epochs,
     batch: Annotated[int, typer.Option(help="Photos a step.")] = DEFAULT.batch,
     backbone: Annotated[str, typer.Option(help="This or a torchvision classifier.")] = DEFAULT.backbone,
-    head: Annotated[str, typer.Option(help="linear (attention) or plain.")] = DEFAULT.head,
+    head: Annotated[
+        str, typer.Option(help="linear (attention), plain, moe; to compare: linear-elu, linear-relu.")
+    ] = DEFAULT.head,
+    experts: Annotated[int, typer.Option(help="Of the head moe.")] = DEFAULT.experts,
+    experts_kept: Annotated[int, typer.Option(help="Of them for each map cell.")] = DEFAULT.experts_kept,
+    expert_balance: Annotated[
+        float, typer.Option(help="Loss term against unevenly used experts.")
+    ] = DEFAULT.expert_balance,
     pretrained: Annotated[bool, typer.Option(help="Start from ImageNet weights.")] = DEFAULT.pretrained,
     seed: Annotated[int, typer.Option(help="Of the split and of every draw.")] = DEFAULT.seed,
     lr_head: Annotated[float, typer.Option(help="Highest learning rate of the head.")] = DEFAULT.lr_head,
     lr_backbone: Annotated[float, typer.Option(help="And of the backbone.")] = DEFAULT.lr_backbone,
-    weight_decay: Annotated[float, typer.Option(help="AdamW's decoupled decay.")] = DEFAULT.weight_decay,
-    l1: Annotated[float, typer.Option(help="Loss term l1 * sum |w|.")] = DEFAULT.l1,
-    l2: Annotated[float, typer.Option(help="Loss term l2 * sum w^2; not weight decay.")] = DEFAULT.l2,
+    weight_decay: Annotated[
+        float, typer.Option(help="AdamW's decoupled decay: w shrinks by lr * this a step, beside the loss.")
+    ] = DEFAULT.weight_decay,
+    l1: Annotated[
+        float, typer.Option(help="Loss term l1 * sum |w|: drives weights to zero; the report counts them.")
+    ] = DEFAULT.l1,
+    l2: Annotated[
+        float, typer.Option(help="Loss term l2 * sum w^2, rescaled by Adam: not the same as --weight-decay.")
+    ] = DEFAULT.l2,
     label_smoothing: Annotated[float, typer.Option(help="Label smoothing.")] = DEFAULT.label_smoothing,
     dropout: Annotated[float, typer.Option(help="On pooled features.")] = DEFAULT.dropout,
     ema: Annotated[float, typer.Option(help="Decay of the averaged weights.")] = DEFAULT.ema,
@@ -130,6 +143,9 @@ def train(
         batch=batch,
         backbone=backbone,
         head=head,
+        experts=experts,
+        experts_kept=experts_kept,
+        expert_balance=expert_balance,
         pretrained=pretrained,
         seed=seed,
         lr_head=lr_head,

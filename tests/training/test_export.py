@@ -186,7 +186,7 @@ def test_the_network_sees_blue_where_the_camera_says_blue() -> None:
 
 
 def test_an_unknown_head_is_answered_with_the_heads_there_are() -> None:
-    with pytest.raises(TrainingError, match=r"no head 'round'.*linear, plain"):
+    with pytest.raises(TrainingError, match=r"no head 'round'.*linear, plain, moe, linear-elu, linear-relu"):
         Model(2, backbone="resnet18", head="round", dim=64, dropout=0, pretrained=False)
 
 

@@ -5,7 +5,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from edgecam_training.head import HEADS, LinearAttention, LinearHead, PlainHead, double
+from edgecam_training.heads import HEADS, HeadSize, LinearAttention, LinearHead, PlainHead, double
 
 DIM, HEADS_IN = 64, 2  # two heads of 32 value and 16 key channels
 HW = (5, 7)
@@ -143,7 +143,7 @@ def test_doubling_is_bilinear_interpolation(hw: tuple[int, int]) -> None:
 @pytest.mark.parametrize("name", HEADS)
 def test_a_head_gives_features_at_stride_16_and_every_weight_learns(name: str) -> None:
     torch.manual_seed(0)
-    head = HEADS[name]((24, 40), DIM)
+    head = HEADS[name](HeadSize((24, 40), DIM))
     if isinstance(head, LinearHead):
         nn.init.normal_(head.attention.gate.weight)
         nn.init.normal_(head.attention.merge.weight, std=0.1)

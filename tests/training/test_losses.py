@@ -1,13 +1,12 @@
-"""Losses and penalties against constants worked out by hand."""
+"""Losses against constants worked out by hand."""
 
 import math
 
 import pytest
 import torch
 import torch.nn.functional as F
-from torch import nn
 
-from edgecam_training.losses import l1_penalty, l2_penalty, mixed_cross_entropy, penalized_weights
+from edgecam_training.losses import mixed_cross_entropy
 from edgecam_training.mixing import Mixed, unmixed
 
 NO_IMAGES = torch.zeros(0)
@@ -59,41 +58,3 @@ def test_an_unmixed_batch_costs_the_plain_cross_entropy() -> None:
     loss = mixed_cross_entropy(LOGITS, unmixed(torch.zeros(2, 4, 4, 3), target), smoothing=0.0)
     torch.testing.assert_close(loss, F.cross_entropy(LOGITS, target, reduction="none"))
     assert loss.shape == (2,)  # unreduced
-
-
-# -- penalties
-
-
-def small_net() -> nn.Sequential:
-    return nn.Sequential(
-        nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4), nn.GroupNorm(2, 4), nn.Flatten(), nn.Linear(4, 2)
-    )
-
-
-def test_penalties_act_on_weights_and_not_on_biases_or_norm_gains() -> None:
-    net = small_net()
-    chosen = {id(p) for p in penalized_weights(net)}
-    assert {name for name, p in net.named_parameters() if id(p) in chosen} == {"0.weight", "4.weight"}
-
-
-def test_what_is_frozen_is_not_penalized() -> None:
-    net = small_net()
-    net[0].requires_grad_(False)
-    assert penalized_weights(net) == [net[4].weight]
-
-
-def test_penalties_worked_out_by_hand() -> None:
-    weights = [nn.Parameter(torch.tensor([[1.0, -2.0]])), nn.Parameter(torch.tensor([[[3.0], [-0.5]]]))]
-    assert l1_penalty(weights).item() == 6.5
-    assert l2_penalty(weights).item() == 14.25
-
-
-def test_the_gradient_of_l2_is_twice_the_weight_and_that_of_l1_its_sign() -> None:
-    net = small_net()
-    l2_penalty(penalized_weights(net)).backward()
-    torch.testing.assert_close(net[0].weight.grad, 2 * net[0].weight.detach())
-    assert net[1].weight.grad is None
-    assert net[0].bias.grad is None
-    net.zero_grad()
-    l1_penalty(penalized_weights(net)).backward()
-    torch.testing.assert_close(net[4].weight.grad, net[4].weight.detach().sign())

@@ -23,10 +23,10 @@ from edgecam_engines.signals import stop_on_signal
 from edgecam_training.backbone import DEFAULT
 from edgecam_training.batches import Batch
 from edgecam_training.judge import Judged
-from edgecam_training.losses import l2_penalty, penalized_weights
 from edgecam_training.mixing import Mixed
 from edgecam_training.model import Model, read_tensors
 from edgecam_training.options import Options, load_options
+from edgecam_training.penalties import l2_penalty, penalized_weights
 from edgecam_training.train import make_optimizer, mix, one_step, set_rates, train, unfreeze
 from training.photo_kit import COLOURS, make_photos
 

@@ -19,6 +19,7 @@ from edgecam_training.judge import Judged
 from edgecam_training.model import Model
 from edgecam_training.options import Options
 from edgecam_training.pictures import curves_picture, overlay_sheet
+from edgecam_training.sparsity import SMALL, StageSparsity, sparsity
 
 SHEET_PHOTOS = 20
 
@@ -49,7 +50,10 @@ def finish(
     curves_picture(history, run / "curves.png")
     confusion_picture(judged.report.confusion, split.classes, run / "confusion.png")
     overlay_sheet(model, frames, judged, split.classes, _shown(judged), run / "overlays.png")
-    write_report(run, options, split, judged, head, history)
+    stages = sparsity(model) if options.l1 else []
+    write_report(run, options, split, judged, head, history, stages)
+    for stage in stages:
+        log.print(f"{stage.share:6.1%} of {stage.weights:,} weights below {SMALL:g}: {stage.name}")
     log.print(
         f"val top-1 {judged.report.top1:.1%} on {judged.report.n} photos; see {run / 'report.html'}\n"
         f"Build an engine from it:\n    edgecam build-engine {run} --out {run.name}.edgecam",
@@ -72,9 +76,15 @@ def _shown(judged: Judged) -> NDArray[np.int64]:
 
 
 def write_report(
-    run: Path, options: Options, split: Split, judged: Judged, head: Head, history: list[dict[str, Any]]
+    run: Path,
+    options: Options,
+    split: Split,
+    judged: Judged,
+    head: Head,
+    history: list[dict[str, Any]],
+    stages: list[StageSparsity],
 ) -> None:
-    """One page: what was trained on what, how well, and the pictures."""
+    """One page: what was trained on what, how well, the pictures, and the sparsity of `stages` if any."""
     report = Report(f"Training run {run.name}")
     scores = judged.report
     ece = expected_calibration_error(judged.labels, head.probabilities(judged.logits))
@@ -99,6 +109,11 @@ def write_report(
             for s in scores.per_class
         ],
     )
+    if stages:
+        report.heading(f"Sparsity: weights below {SMALL:g} after L1 of {options.l1:g}")
+        report.table(
+            ("Stage", "Weights", "Below", "Share"), [(*stage, f"{stage.share:.1%}") for stage in stages]
+        )
     if split.problems:
         report.heading("Photos left out")
         report.table(("File", "Why"), [(p.path, p.reason) for p in split.problems])

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from edgecam_engines.errors import TrainingError
 from edgecam_training.backbone import make_backbone
-from edgecam_training.head import HEADS
+from edgecam_training.heads import HEADS, HeadSize
 
 STRIDE = 16  # input pixels a map cell
 
@@ -20,13 +20,21 @@ class Model(nn.Module):
     """
 
     def __init__(
-        self, classes: int, *, backbone: str, head: str, dim: int, dropout: float, pretrained: bool
+        self,
+        classes: int,
+        *,
+        backbone: str,
+        head: str,
+        dim: int,
+        dropout: float,
+        pretrained: bool,
+        experts: tuple[int, int] = (4, 2),  # of the head "moe": how many, and how many of them a token
     ) -> None:
         super().__init__()
         if head not in HEADS:
             raise TrainingError(f"There is no head {head!r}. Choose one of: {', '.join(HEADS)}.")
         self.backbone = make_backbone(backbone, pretrained=pretrained)
-        self.head = HEADS[head](self.backbone.channels, dim)
+        self.head = HEADS[head](HeadSize(self.backbone.channels, dim, *experts))
         self.classify = ClassHead(dim, classes)
         self.dropout = dropout
 

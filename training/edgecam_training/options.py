@@ -20,6 +20,9 @@ class Options:
     backbone: str = "efficientnet_lite0"
     head: str = "linear"
     dim: int = 192  # channels of the features
+    experts: int = 4  # of the head "moe"
+    experts_kept: int = 2  # of them for each token
+    expert_balance: float = 0.01  # loss term against unevenly used experts
     pretrained: bool = True
     epochs: int = 12
     batch: int = 32
@@ -27,9 +30,10 @@ class Options:
     lr_head: float = 2e-3
     lr_backbone: float = 6e-4
     warmup_epochs: float = 0.5
-    weight_decay: float = 0.01  # AdamW's decoupled decay
-    l1: float = 0.0  # loss term l1 * sum |w|; weights only, no biases or norm gains
-    l2: float = 0.0  # loss term l2 * sum w^2; not the same thing as weight_decay
+    # Three different things (penalties.py), all on weights alone: no biases, no norm gains.
+    weight_decay: float = 0.01  # AdamW's decoupled decay, w <- w - lr * weight_decay * w; in no loss
+    l1: float = 0.0  # loss term l1 * sum |w|: drives weights to zero
+    l2: float = 0.0  # loss term l2 * sum w^2, whose gradient 2 * l2 * w Adam then rescales
     clip_norm: float = 5.0
     ema: float = 0.998  # decay of the averaged weights, which are what is kept
     # Which parts learn when: first the head alone, then the last stages with it, then all
@@ -77,6 +81,10 @@ class Options:
         _demand(self.epochs >= 1, "epochs must be at least 1")
         _demand(self.batch >= 2, "batch must be at least 2 (batch normalisation needs two photos)")
         _demand(self.dim >= 32 and self.dim % 64 == 0, "dim must be a multiple of 64")
+        _demand(
+            1 <= self.experts_kept <= self.experts <= 16,
+            "experts_kept must be 1 to experts, experts at most 16",
+        )
         _demand(self.min_photos >= 2, "min_photos must be at least 2")
         for name in ("label_smoothing", "dropout", "ema", "val_share"):
             _demand(0 <= getattr(self, name) < 1, f"{name} must be at least 0 and below 1")
@@ -99,6 +107,7 @@ class Options:
             "weight_decay",
             "l1",
             "l2",
+            "expert_balance",
             "er",
             "ecr",
             "rvmin",

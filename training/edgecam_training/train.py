@@ -23,12 +23,14 @@ from edgecam_training.batches import Batch, epoch_batches, steps_per_epoch
 from edgecam_training.checkpoint import Position, load_checkpoint, save_checkpoint
 from edgecam_training.data import Item, Split, cache_folder, decode, find_photos
 from edgecam_training.ema import Ema
+from edgecam_training.heads import load_balance, routings
 from edgecam_training.judge import Judged, judge
-from edgecam_training.losses import l1_penalty, l2_penalty, mixed_cross_entropy, penalized_weights
+from edgecam_training.losses import mixed_cross_entropy
 from edgecam_training.map_losses import map_loss
 from edgecam_training.mixing import MIXES, Mixed, unmixed
 from edgecam_training.model import Model
 from edgecam_training.options import Options, load_options, save_options
+from edgecam_training.penalties import l1_penalty, l2_penalty, penalized_weights
 from edgecam_training.seam import add_correlation, drop_correlation, tapped
 
 
@@ -79,6 +81,7 @@ def train(data: Path, run: Path, options: Options, *, resume: bool = False) -> J
             dim=options.dim,
             dropout=options.dropout,
             pretrained=options.pretrained,
+            experts=(options.experts, options.experts_kept),
         ),
         options,
     ).to(device, memory_format=torch.channels_last)
@@ -193,10 +196,12 @@ def one_step(
     torch.manual_seed(_seed_of(options.seed, epoch, step) + 1)  # dropout
     mixed = mix(batch, options, rng, clean=epoch >= options.epochs - options.clean_epochs)
     with torch.autocast(batch.frames.device.type, dtype=torch.bfloat16, enabled=batch.frames.is_cuda):
-        with tapped(model) as taps:
+        with tapped(model) as taps, routings(model) as routed:
             features = model(mixed.images)
         loss = mixed_cross_entropy(model.logits(features), mixed, smoothing=options.label_smoothing).mean()
         loss = loss + map_loss(model, features, taps[-1], mixed, options, rng)
+    for routing in routed:
+        loss = loss + options.expert_balance * load_balance(routing)
     weights = penalized_weights(model)
     if options.l1:
         loss = loss + options.l1 * l1_penalty(weights)
