@@ -110,6 +110,25 @@ def train(
     clean_epochs: Annotated[int, typer.Option(help="Last epochs without mixing.")] = DEFAULT.clean_epochs,
     er: Annotated[float, typer.Option(help="Weight of SEAM's equivariance loss.")] = DEFAULT.er,
     ecr: Annotated[float, typer.Option(help="Weight of SEAM's cross loss.")] = DEFAULT.ecr,
+    rvmin: Annotated[float, typer.Option(help="Weight of SEAM's adaptive min-pooling.")] = DEFAULT.rvmin,
+    seam_cls: Annotated[
+        float, typer.Option(help="Weight of the second branch's classification.")
+    ] = DEFAULT.seam_cls,
+    seam_pcm: Annotated[
+        str, typer.Option(help="SEAM's pixel correlation module, in training alone: none, pairs or linear.")
+    ] = DEFAULT.seam_pcm,
+    distil: Annotated[
+        float, typer.Option(help="Weight of learning from the maps that it refined.")
+    ] = DEFAULT.distil,
+    seam_transform: Annotated[
+        str, typer.Option(help="The second branch: rescale, flip, quarter, tilt or shift.")
+    ] = DEFAULT.seam_transform,
+    cam_entropy: Annotated[
+        float, typer.Option(help="Weight of Mixup-CAM's entropy in each cell; published 0.02.")
+    ] = DEFAULT.cam_entropy,
+    cam_concentration: Annotated[
+        float, typer.Option(help="Weight of its spatial concentration; published 2e-4.")
+    ] = DEFAULT.cam_concentration,
     head_epochs: Annotated[int, typer.Option(help="First epochs: the head alone.")] = DEFAULT.head_epochs,
     last_epochs: Annotated[int, typer.Option(help="Then with the last stages.")] = DEFAULT.last_epochs,
     frozen_stages: Annotated[
@@ -169,6 +188,13 @@ def train(
         clean_epochs=clean_epochs,
         er=er,
         ecr=ecr,
+        rvmin=rvmin,
+        seam_cls=seam_cls,
+        seam_pcm=seam_pcm,
+        distil=distil,
+        seam_transform=seam_transform,
+        cam_entropy=cam_entropy,
+        cam_concentration=cam_concentration,
         head_epochs=head_epochs,
         last_epochs=last_epochs,
         frozen_stages=frozen_stages,

@@ -101,3 +101,29 @@ def test_a_shrunk_size_is_one_that_the_network_takes_and_never_larger(
 ) -> None:
     small = shrunk(hw, scale)
     assert all(side % 32 == 0 and 64 <= side <= full for side, full in zip(small, hw, strict=True))
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"seam_pcm": "quadratic"},
+        {"seam_transform": "shear"},
+        {"distil": 0.1},
+        {"rvmin": -1.0},
+        {"seam_cls": -1.0},
+        {"cam_entropy": -0.1},
+        {"cam_concentration": float("nan")},
+    ],
+    ids=str,
+)
+def test_a_setting_of_the_maps_losses_that_makes_no_sense_is_refused_by_name(wrong: dict[str, Any]) -> None:
+    with pytest.raises(TrainingError, match=next(iter(wrong))):
+        Options(**wrong)
+
+
+def test_any_of_its_weights_calls_for_the_second_branch() -> None:
+    off = Options(er=0, ecr=0)
+    assert not off.seam
+    assert not replace(off, cam_entropy=1, cam_concentration=1, seam_pcm="linear").seam
+    for weight in ("er", "ecr", "rvmin", "seam_cls", "distil"):
+        assert replace(off, seam_pcm="linear", **{weight: 0.1}).seam

@@ -1,24 +1,13 @@
-"""SEAM's rescale branch: what costs nothing, what costs how much, and where gradients stop."""
+"""SEAM's maps and losses: what costs nothing, what costs how much, and where gradients stop."""
 
-import cv2
-import numpy as np
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from torch import Tensor, nn
+from torch import Tensor
 
-from edgecam_training.seam import (
-    cross_loss,
-    equivariance_loss,
-    hardened,
-    normalised,
-    present_classes,
-    rescale_losses,
-    shrink,
-    statistics_kept,
-    with_background,
-)
+from edgecam_training.seam.losses import cross_loss, equivariance_loss, min_pooling_loss
+from edgecam_training.seam.maps import and_background, cells, hardened, normalised, with_background
 
 shapes = st.tuples(st.integers(1, 3), st.integers(2, 4), st.integers(2, 6), st.integers(2, 7))
 seeds = st.integers(0, 2**32)
@@ -28,8 +17,7 @@ def maps(shape: tuple[int, ...], seed: int = 0, scale: float = 3.0) -> Tensor:
     return torch.randn(shape, generator=torch.Generator().manual_seed(seed)) * scale
 
 
-def all_present(cams: Tensor) -> Tensor:
-    return torch.ones(cams.shape[:2])
+# -- maps
 
 
 @settings(deadline=None, max_examples=60)
@@ -55,35 +43,8 @@ def test_normalising_worked_out_by_hand() -> None:
     )
 
 
-@pytest.mark.parametrize("value", [-2.0, 0.0, 7.0])
-def test_a_constant_map_costs_no_equivariance(value: float) -> None:
-    large, small = torch.full((2, 3, 8, 12), value), torch.full((2, 3, 4, 6), value)
-    er, _ = rescale_losses(large, small, all_present(large))
-    assert er.tolist() == [0.0, 0.0]
-
-
-@settings(deadline=None, max_examples=30)
-@given(shape=shapes, seed=seeds, factor=st.floats(0.5, 20))
-def test_equal_maps_cost_no_equivariance_even_at_another_strength(
-    shape: tuple[int, ...], seed: int, factor: float
-) -> None:
-    cams = maps(shape, seed)
-    er, _ = rescale_losses(cams, cams * factor, all_present(cams))
-    torch.testing.assert_close(er, torch.zeros(shape[0]), atol=1e-3, rtol=0)
-
-
-def test_the_equivariance_loss_worked_out_by_hand() -> None:
-    large = torch.tensor([[[[0.0, 1.0]], [[0.5, 0.5]], [[9.0, 9.0]]]])
-    small = torch.tensor([[[[0.5, 0.0]], [[0.5, 0.0]], [[0.0, 0.0]]]])
-    # Means of the two classes present: 0.75 and 0.25. The third is absent, whatever it holds.
-    loss = equivariance_loss(large, small, torch.tensor([[1.0, 1.0, 0.0]]))
-    assert loss.tolist() == [0.5]
-
-
-def test_maps_that_are_already_right_cost_no_cross_loss() -> None:
-    certain = torch.zeros(1, 3, 2, 2)
-    certain[0, 0, 0], certain[0, 2, 1] = 1, 1  # background above, class two below
-    assert cross_loss(certain, certain).tolist() == [0.0]
+def test_background_is_in_every_picture() -> None:
+    assert and_background(torch.tensor([[0.0, 1.0], [0.0, 0.0]])).tolist() == [[1, 0, 1], [1, 0, 0]]
 
 
 def test_hardening_keeps_the_strongest_of_each_pixel_and_its_value() -> None:
@@ -92,98 +53,125 @@ def test_hardening_keeps_the_strongest_of_each_pixel_and_its_value() -> None:
 
 
 def test_hardening_does_not_write_to_the_maps() -> None:
-    scores = maps((1, 3, 4, 4))
-    before = scores.clone()
+    scores = maps((1, 3, 4, 4)).requires_grad_()
+    before = scores.detach().clone()
     hardened(scores)
     assert torch.equal(scores, before)
 
 
+def test_only_the_cells_that_both_branches_see_are_kept_in_order() -> None:
+    grid = torch.arange(6.0).reshape(1, 1, 2, 3)
+    valid = torch.tensor([[True, False, True], [False, False, True]])
+    assert cells(grid, valid).tolist() == [[[0.0, 2.0, 5.0]]]
+    assert torch.equal(cells(grid, torch.ones(2, 3, dtype=torch.bool)), grid.flatten(2))
+
+
+# -- equivariance
+
+
+@settings(deadline=None, max_examples=30)
+@given(shape=shapes, seed=seeds, factor=st.floats(0.5, 20))
+def test_equal_maps_cost_no_equivariance_even_at_another_strength(
+    shape: tuple[int, ...], seed: int, factor: float
+) -> None:
+    cams = maps(shape, seed)
+    present = torch.ones(shape[:2])
+    one, other = normalised(cams, present).flatten(2), normalised(cams * factor, present).flatten(2)
+    er = equivariance_loss(one, other, present)
+    torch.testing.assert_close(er, torch.zeros(shape[0]), atol=1e-3, rtol=0)
+
+
+def test_the_equivariance_loss_worked_out_by_hand() -> None:
+    one = torch.tensor([[[0.0, 1.0], [0.5, 0.5], [9.0, 9.0]]])
+    other = torch.tensor([[[0.5, 0.0], [0.5, 0.0], [0.0, 0.0]]])
+    # Means of the two classes present: 0.75 and 0.25. The third is absent, whatever it holds.
+    assert equivariance_loss(one, other, torch.tensor([[1.0, 1.0, 0.0]])).tolist() == [0.5]
+
+
+def test_a_picture_without_any_class_costs_nothing_and_is_no_nan() -> None:
+    loss = equivariance_loss(maps((1, 3, 4)), maps((1, 3, 4), 1), torch.zeros(1, 3))
+    assert loss.tolist() == [0.0]
+
+
+# -- cross loss
+
+
+def test_maps_that_are_already_right_cost_no_cross_loss() -> None:
+    certain = torch.zeros(1, 3, 4)
+    certain[0, 0, :2], certain[0, 2, 2:] = 1, 1  # background first, then class two
+    assert cross_loss((certain, certain), (certain, certain)).tolist() == [0.0]
+
+
+def test_each_branch_is_held_against_the_other_ones_target() -> None:
+    zero, one = torch.zeros(1, 2, 3), torch.ones(1, 2, 3)
+    # Crossed: the second target meets the first learner and the first target the second.
+    assert cross_loss((zero, one), (one, zero), hardest=1).tolist() == [0.0]
+    assert cross_loss((one, zero), (one, zero), hardest=1).tolist() == [2.0]
+
+
 def test_no_gradient_flows_through_the_hardened_targets() -> None:
-    large = maps((2, 4, 3, 5), 0).requires_grad_()
-    small = maps((2, 4, 3, 5), 1).requires_grad_()
-    assert not hardened(large).requires_grad
+    targets = maps((2, 4, 15), 0).requires_grad_(), maps((2, 4, 15), 1).requires_grad_()
+    learners = maps((2, 4, 15), 2).requires_grad_(), maps((2, 4, 15), 3).requires_grad_()
+    assert not hardened(targets[0]).requires_grad
+    loss = cross_loss(targets, learners).sum()
+    gradients = torch.autograd.grad(loss, (*targets, *learners), allow_unused=True)
+    assert gradients[:2] == (None, None)
+    assert all(gradient is not None and gradient.any() for gradient in gradients[2:])
+
+
+def test_maps_that_are_target_and_learner_at_once_learn_as_learners_alone() -> None:
+    large = maps((2, 4, 15), 0).requires_grad_()
+    small = maps((2, 4, 15), 1).requires_grad_()
     # With the targets held fixed as numbers, value and gradient must be the same.
     fixed_large, fixed_small = hardened(large).clone(), hardened(small).clone()
-    k = int(0.2 * 4 * 3 * 5)
+    k = int(0.2 * 4 * 15)
 
     def hardest(errors: Tensor) -> Tensor:
         return errors.flatten(1).sort(dim=1, descending=True).values[:, :k].mean(dim=1)
 
     expected = hardest((fixed_small - large).abs()) + hardest((fixed_large - small).abs())
-    loss = cross_loss(large, small)
+    loss = cross_loss((large, small), (large, small))
     torch.testing.assert_close(loss, expected)
     ours = torch.autograd.grad(loss.sum(), (large, small))
     theirs = torch.autograd.grad(expected.sum(), (large, small))
     torch.testing.assert_close(ours, theirs)
 
 
-@pytest.mark.parametrize(("shape", "k"), [((1, 21, 8, 8), 268), ((1, 3, 4, 5), 12), ((1, 2, 1, 1), 1)])
+@pytest.mark.parametrize(("shape", "k"), [((1, 21, 64), 268), ((1, 3, 20), 12), ((1, 2, 1), 1)])
 def test_the_cross_loss_is_the_mean_of_a_fifth_of_all_entries(shape: tuple[int, ...], k: int) -> None:
     large, small = maps(shape, 0).requires_grad_(), maps(shape, 1)
-    (gradient,) = torch.autograd.grad(cross_loss(large, small).sum(), large)
+    loss = cross_loss((large, small), (large, small))
+    (gradient,) = torch.autograd.grad(loss.sum(), large)
     touched = gradient[gradient != 0].abs()
     assert len(touched) == k  # only the hardest entries learn
     torch.testing.assert_close(touched, torch.full_like(touched, 1 / k))
 
 
-def test_an_absent_class_contributes_nothing_whatever_its_map() -> None:
-    large, small = maps((2, 4, 8, 8), 0), maps((2, 4, 4, 4), 1)
-    present = present_classes(torch.tensor([0, 3]), torch.tensor([2, 3]), 4)
-    plain = rescale_losses(large, small, present)
-    absent = (1 - present)[:, :, None, None]
-    wild = rescale_losses(large + absent * maps(large.shape, 5, 1e3), small + absent * 77 * small, present)
-    torch.testing.assert_close(wild, plain)
-    leaf = large.clone().requires_grad_()
-    er, ecr = rescale_losses(leaf, small, present)
-    (gradient,) = torch.autograd.grad((er + ecr).sum(), leaf)
-    assert not gradient[present == 0].any()
-    assert all(gradient[i, k].any() for i, k in present.nonzero().tolist())
+# -- adaptive min-pooling
 
 
-def test_both_branches_learn_from_the_rescale_losses() -> None:
-    large, small = maps((2, 3, 8, 10), 0).requires_grad_(), maps((2, 3, 4, 5), 1).requires_grad_()
-    for loss in rescale_losses(large, small, torch.ones(2, 3)):
-        assert loss.shape == (2,)
-        assert (loss > 0).all()
-        gradients = torch.autograd.grad(loss.sum(), (large, small), retain_graph=True)
-        assert all(gradient.any() and gradient.isfinite().all() for gradient in gradients)
+def test_min_pooling_worked_out_by_hand() -> None:
+    first = torch.tensor([0.9, 0.2, 0.1, 0.5, 0.8, 0.7, 0.0, 0.6])
+    second = torch.tensor([0.1, 0.3, 0.0, 0.9, 0.1, 0.1, 0.4, 0.1])
+    # The strongest of each cell is .9 .3 .1 .9 .8 .7 .4 .6, the weakest quarter of them .1 and .3.
+    loss = min_pooling_loss(torch.stack([first, second])[None])
+    torch.testing.assert_close(loss, torch.tensor([0.2]))
 
 
-def test_a_mixed_picture_holds_both_of_its_classes() -> None:
-    present = present_classes(torch.tensor([0, 2]), torch.tensor([1, 2]), 4)
-    assert present.tolist() == [[1, 1, 0, 0], [0, 0, 1, 0]]
+@settings(deadline=None, max_examples=30)
+@given(count=st.integers(1, 40), seed=seeds)
+def test_min_pooling_touches_a_quarter_of_the_cells_one_class_each(count: int, seed: int) -> None:
+    leaf = maps((1, 3, count), seed).abs().add(0.1).requires_grad_()
+    loss = min_pooling_loss(leaf)
+    (gradient,) = torch.autograd.grad(loss.sum(), leaf)
+    quarter = max(1, count // 4)
+    assert (gradient > 0).sum() == quarter
+    assert (gradient != 0).sum(dim=1).max() == 1
+    assert 0 < loss.item() <= leaf.amax(dim=1).mean().item() + 1e-6
 
 
-def test_statistics_are_kept_inside_and_move_again_outside() -> None:
-    net = nn.Sequential(nn.Conv2d(3, 4, 1), nn.BatchNorm2d(4))
-    x = maps((4, 3, 5, 5), scale=9.0)
-    by_batch = net(x)
-    before = [buffer.clone() for buffer in net.buffers()]
-    with statistics_kept(net):
-        torch.testing.assert_close(net(2 * x), by_batch, atol=0.05, rtol=0.05)  # normalised by its own batch
-    assert all(torch.equal(a, b) for a, b in zip(before, net.buffers(), strict=True))
-    net(2 * x)
-    assert not any(torch.equal(a, b) for a, b in zip(before, net.buffers(), strict=True))
-    with torch.no_grad():
-        judged = net.eval()(x)
-        with statistics_kept(net):  # what is frozen goes on using its statistics
-            assert torch.equal(net(x), judged)
-
-
-def test_shrinking_keeps_colours_and_places() -> None:
-    frames = torch.zeros(2, 64, 96, 3, dtype=torch.uint8)
-    frames[0, :32, :48] = torch.tensor([10, 100, 200], dtype=torch.uint8)
-    small = shrink(frames, (32, 64))
-    assert small.shape == (2, 32, 64, 3)
-    assert small.dtype == torch.uint8
-    assert small[0, 0, 0].tolist() == [10, 100, 200]
-    assert small[0, 15, 31].tolist() == [10, 100, 200]
-    assert not small[0, 17:].any()
-    assert not small[1].any()
-
-
-def test_shrinking_is_the_linear_interpolation_of_the_camera() -> None:
-    frame = np.random.default_rng(0).integers(0, 256, (64, 96, 3), dtype=np.uint8)
-    ours = shrink(torch.from_numpy(frame)[None], (32, 64))[0].numpy().astype(int)
-    theirs = cv2.resize(frame, (64, 32), interpolation=cv2.INTER_LINEAR).astype(int)
-    assert abs(ours - theirs).max() <= 1  # OpenCV rounds its weights
+def test_a_picture_that_has_its_background_costs_no_min_pooling() -> None:
+    half = torch.zeros(1, 2, 8)
+    half[0, 1, :6] = 5.0
+    assert min_pooling_loss(half).tolist() == [0.0]
+    assert min_pooling_loss(half - 1).tolist() == [0.0]  # nor does what is negative

@@ -7,6 +7,9 @@ from pathlib import Path
 from edgecam_engines.errors import TrainingError
 from edgecam_engines.files import write_json
 
+SEAM_PCM = ("none", "pairs", "linear")
+SEAM_TRANSFORMS = ("rescale", "flip", "quarter", "tilt", "shift")
+
 
 @dataclass(frozen=True)
 class Options:
@@ -48,11 +51,19 @@ class Options:
     min_crop: float = 0.35  # smallest area of a random crop, as a share of the photo
     flip_vertical: bool = False  # also mirror upside down: for things that are seen from above
     recolour: float = 1.0  # strength of random brightness, contrast and white balance; 0 for none
-    # SEAM: maps of a shrunken copy must agree with the shrunken maps
-    er: float = 0.1  # weight of the equivariance loss; 0 with ecr 0 switches the branch off
+    # SEAM: maps of a shrunken copy must agree with the shrunken maps. All weights 0: no second branch
+    er: float = 0.1  # weight of the equivariance loss
     ecr: float = 0.1  # weight of the cross loss against the other branch's hardened maps
+    rvmin: float = 0.0  # weight of adaptive min-pooling: a quarter of each picture is background
+    seam_cls: float = 0.0  # weight of the second branch's own classification
+    seam_pcm: str = "none"  # pixel correlation module, in training alone: none, pairs, linear
+    distil: float = 0.0  # weight of the plain maps' learning from those that PCM refined
+    seam_transform: str = "rescale"  # rescale, flip, quarter, tilt, shift
     seam_scale: float = 0.6
     seam_share: float = 0.25  # share of each batch that goes through the second branch
+    # Mixup-CAM. Published: 0.02 and 2e-4
+    cam_entropy: float = 0.0  # weight of the entropy over classes in each cell of the maps
+    cam_concentration: float = 0.0  # weight of the maps' variance, on axes from -1 to 1
     # Training's size as a share of the engine's input: random crops show things larger than whole frames do,
     # and a larger input evens that out (arXiv:1906.06423)
     train_scale: float = 1.0
@@ -86,6 +97,12 @@ class Options:
             _demand(0 <= getattr(self, name) <= 1, f"{name} must be within 0 and 1")
         for name in ("min_crop", "seam_scale", "small_scale", "train_scale"):
             _demand(0 < getattr(self, name) <= 1, f"{name} must be above 0 and at most 1")
+        for name, known in (("seam_pcm", SEAM_PCM), ("seam_transform", SEAM_TRANSFORMS)):
+            _demand(getattr(self, name) in known, f"{name} must be one of {', '.join(known)}")
+        _demand(
+            self.distil == 0 or self.seam_pcm != "none",
+            "distil needs refined maps, so seam_pcm must be pairs or linear",
+        )
         _demand(all(share > 0 for share in self.expect.values()), "expected shares must be above 0")
         _demand(self.mix_alpha is None or self.mix_alpha > 0, "mix_alpha must be above 0")
         _demand(self.clip_norm > 0, "clip_norm must be above 0")
@@ -98,6 +115,11 @@ class Options:
             "expert_balance",
             "er",
             "ecr",
+            "rvmin",
+            "seam_cls",
+            "distil",
+            "cam_entropy",
+            "cam_concentration",
             "warmup_epochs",
             "head_epochs",
             "last_epochs",
@@ -106,6 +128,11 @@ class Options:
             "seed",
         ):
             _demand(getattr(self, name) >= 0, f"{name} must not be negative")
+
+    @property
+    def seam(self) -> bool:
+        """Whether there is a second branch."""
+        return any((self.er, self.ecr, self.rvmin, self.distil, self.seam_cls))
 
     @property
     def input_hw(self) -> tuple[int, int]:

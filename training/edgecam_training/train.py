@@ -26,12 +26,13 @@ from edgecam_training.ema import Ema
 from edgecam_training.heads import load_balance, routings
 from edgecam_training.judge import Judged, judge
 from edgecam_training.losses import mixed_cross_entropy
+from edgecam_training.map_losses import map_loss
 from edgecam_training.mixing import MIXES, Given, Mixed, parse_mixes, pick, unmixed
 from edgecam_training.mixing.saliency import true_class_maps
 from edgecam_training.model import Model
-from edgecam_training.options import Options, load_options, save_options, shrunk
+from edgecam_training.options import Options, load_options, save_options
 from edgecam_training.penalties import l1_penalty, l2_penalty, penalized_weights
-from edgecam_training.seam import present_classes, rescale_losses, shrink, statistics_kept
+from edgecam_training.seam import add_correlation, drop_correlation, tapped
 
 
 @dataclass(frozen=True)
@@ -72,14 +73,17 @@ def train(data: Path, run: Path, options: Options, *, resume: bool = False) -> J
     # -- the network and its optimizer
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     torch.manual_seed(options.seed)
-    model = Model(
-        len(split.classes),
-        backbone=options.backbone,
-        head=options.head,
-        dim=options.dim,
-        dropout=options.dropout,
-        pretrained=options.pretrained,
-        experts=(options.experts, options.experts_kept),
+    model = add_correlation(
+        Model(
+            len(split.classes),
+            backbone=options.backbone,
+            head=options.head,
+            dim=options.dim,
+            dropout=options.dropout,
+            pretrained=options.pretrained,
+            experts=(options.experts, options.experts_kept),
+        ),
+        options,
     ).to(device, memory_format=torch.channels_last)
     if options.expect:
         model.classify.expect(
@@ -167,7 +171,7 @@ def train(data: Path, run: Path, options: Options, *, resume: bool = False) -> J
     from edgecam_training.finish import finish
 
     judged = judge(ema.model, val_set.frames, val_set.labels, split.classes, device)
-    finish(run, ema.model.cpu(), options, split, val_set.frames, judged, history)
+    finish(run, drop_correlation(ema.model).cpu(), options, split, val_set.frames, judged, history)
     return judged
 
 
@@ -192,11 +196,10 @@ def one_step(
     torch.manual_seed(_seed_of(options.seed, epoch, step) + 1)  # dropout
     mixed = mix(model, batch, options, rng, clean=epoch >= options.epochs - options.clean_epochs)
     with torch.autocast(batch.frames.device.type, dtype=torch.bfloat16, enabled=batch.frames.is_cuda):
-        with routings(model) as routed:
+        with tapped(model) as taps, routings(model) as routed:
             features = model(mixed.images)
         loss = mixed_cross_entropy(model.logits(features), mixed, smoothing=options.label_smoothing).mean()
-        if options.er or options.ecr:
-            loss = loss + seam_loss(model, features, mixed, options)
+        loss = loss + map_loss(model, features, taps[-1], mixed, options, rng)
     for routing in routed:
         loss = loss + options.expert_balance * load_balance(routing)
     weights = penalized_weights(model)
@@ -231,27 +234,12 @@ def mix(model: Model, batch: Batch, options: Options, rng: torch.Generator, *, c
     return chosen.run(*batch, given, rng)
 
 
-def seam_loss(model: Model, features: Tensor, mixed: Mixed, options: Options) -> Tensor:
-    """ER and ECR over the first part of the batch, whose order is random already; a scalar."""
-    n = max(1, math.ceil(len(mixed.images) * options.seam_share))
-    h, w = mixed.images.shape[1:3]
-    small = shrink(mixed.images[:n], shrunk((h, w), options.seam_scale))
-    present = present_classes(mixed.first[:n], mixed.second[:n], model.classify.out_features)
-    with statistics_kept(model):
-        small_cams = model.cams(model(small))
-    er, ecr = rescale_losses(model.cams(features[:n]), small_cams, present)
-    return options.er * er.mean() + options.ecr * ecr.mean()
-
-
 def make_optimizer(model: Model, options: Options) -> torch.optim.AdamW:
     """AdamW with a slower rate for the backbone, and no decay on biases and norm gains."""
     decayed = {id(p) for p in penalized_weights(model)}
     groups = []
-    for module, rate in (
-        (model.backbone, options.lr_backbone),
-        (model.head, options.lr_head),
-        (model.classify, options.lr_head),
-    ):
+    for name, module in model.named_children():
+        rate = options.lr_backbone if name == "backbone" else options.lr_head
         for decay in (True, False):
             parameters = [p for p in module.parameters() if (id(p) in decayed) == decay]
             groups.append(
