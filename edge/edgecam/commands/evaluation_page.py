@@ -6,13 +6,12 @@ from pathlib import Path
 from edgecam.commands.cases import chosen_cases, write_cases
 from edgecam.commands.evaluate import told_comparison, told_point
 from edgecam_calibration import pictures
-from edgecam_calibration.assess import Assessment, Located
-from edgecam_calibration.classification.paired import Comparison
+from edgecam_calibration.assess import Against, Assessment, Located
 from edgecam_calibration.intervals import Estimate
 from edgecam_engines.html import Report
 
 
-def write_page(path: Path, found: Assessment, against: Comparison | None, bundle: str, data: Path) -> None:
+def write_page(path: Path, found: Assessment, against: Against | None, bundle: str, data: Path) -> None:
     """Raises OutputError when the page cannot be written."""
     page = Report(f"{bundle} on {data.name}")
     report = found.report
@@ -68,17 +67,26 @@ def _localization(page: Report, located: Located, folder: Path) -> None:
     found = located.found
     page.heading("Where the maps point")
     ours, sure = found.figures.values(), found.figures.intervals()
-    centre = found.centre.values()
-    flat = [(name, ours[name], sure[name], centre[name]) for name in ours if name != "max_box_acc"]
+    baselines = [each.values() for each in (found.centre, found.plain) if each is not None]
+    flat = [
+        (name, ours[name], sure[name], [each[name] for each in baselines])
+        for name in ours
+        if name != "max_box_acc"
+    ]
     levels = [
-        (f"box accuracy, IoU {level}", value, sure["max_box_acc"][level], centre["max_box_acc"][level])
+        (
+            f"box accuracy, IoU {level}",
+            value,
+            sure["max_box_acc"][level],
+            [each["max_box_acc"][level] for each in baselines],
+        )
         for level, value in ours["max_box_acc"].items()
     ]
     page.table(
-        ("Figure", "Value", "95 % interval", "Centre baseline"),
+        ("Figure", "Value", "95 % interval", "Centre baseline", "Plain CAM")[: 3 + len(baselines)],
         [
-            (name, f"{value:.1%}", f"{ci[0]:.1%} to {ci[1]:.1%}", "-" if base is None else f"{base:.1%}")
-            for name, value, ci, base in flat + levels
+            (name, f"{value:.1%}", f"{ci[0]:.1%} to {ci[1]:.1%}", *map(_share, beside))
+            for name, value, ci, beside in flat + levels
             if value is not None
         ],
     )
@@ -96,6 +104,10 @@ def _localization(page: Report, located: Located, folder: Path) -> None:
 
 def _told(share: Estimate) -> str:
     return f"{share.value:.3f} ({share.low:.3f} to {share.high:.3f})"
+
+
+def _share(value: float | None) -> str:
+    return "-" if value is None else f"{value:.1%}"
 
 
 def _area(value: float | None) -> str:
