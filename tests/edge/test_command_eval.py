@@ -166,6 +166,21 @@ def test_two_bundles_are_compared_photo_by_photo_whatever_the_order_of_their_cla
     assert (found["mcnemar"]["b"], found["mcnemar"]["c"]) == (7, 0)
 
 
+def test_where_things_are_known_two_bundles_are_also_compared_by_where_they_point(
+    bundle: Path, sound_data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    flat = other_bundle(tmp_path / "flat.edgecam", CLASSES[::-1])  # its maps are 0 everywhere
+    known = Known(sound_data.parent / "test.csv", sound_data.parent / "masks" / "test")
+    found = measured(bundle, sound_data, capsys, known=known, against=flat)
+    moved, ours = found["against"]["localization"], found["localization"]
+    prevalence = 80 * 120 / (240 * 320)
+    assert moved["pxap"]["difference"] == pytest.approx(ours["pxap"] - prevalence, abs=0.002)
+    assert moved["max_box_acc_v2"]["difference"] == pytest.approx(ours["max_box_acc_v2"])
+    same = measured(bundle, sound_data, capsys, known=known, against=bundle)["against"]["localization"]
+    assert same["pxap"] == {"difference": 0, "ci95": [0, 0]}
+    assert same["max_box_acc_v2"]["difference"] == 0
+
+
 def test_bundles_of_other_classes_are_not_compared(bundle: Path, data: Path, tmp_path: Path) -> None:
     other = other_bundle(tmp_path / "other.edgecam", ("cat", *CLASSES[1:]))
     with pytest.raises(DataError, match=r"other classes.*blue thing, cat"):
