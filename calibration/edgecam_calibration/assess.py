@@ -211,6 +211,15 @@ def thresholds(given: Answers, truth: Truth, root: Path, classes: Sequence[str])
     return locate(given, truth, root, classes, rng=np.random.default_rng(0)).found.chosen
 
 
+def beyond(truth: Truth, given: Answers, root: Path) -> Truth:
+    """What is left when the photos' own annotations are taken out.
+
+    Photos of another folder may be named alike, and would be judged by what these ones show.
+    """
+    left = match(truth, [photo.path for photo in given.photos], root).truth_without
+    return replace(truth, images={image_id: truth.images[image_id] for image_id in left})
+
+
 def best_box(case: Case, threshold: float) -> NDArray[np.int64]:
     """Of the boxes that a case's map proposes at a threshold the one that meets a true one best, (4,)."""
     cuts = Sweep(INTERVAL).cuts[[_cut(threshold)]]

@@ -1,5 +1,6 @@
 """`edgecam eval`: how well a bundle names labelled photos, how sure it is, and where its maps point."""
 
+from collections.abc import Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +17,7 @@ from edgecam_calibration.assess import (
     Located,
     answer,
     assess,
+    beyond,
     locate,
     point_at,
     thresholds,
@@ -25,7 +27,7 @@ from edgecam_calibration.classification.paired import Comparison, compare
 from edgecam_calibration.evaluate import labelled_root, load_labelled
 from edgecam_calibration.intervals import Estimate
 from edgecam_calibration.localization.table import show as show_localization
-from edgecam_calibration.truth import Truth, read_truth
+from edgecam_calibration.truth import BadAnnotation, Truth, read_truth
 from edgecam_engines.bundle import Bundle, open_bundle
 from edgecam_engines.console import emit, log, out
 from edgecam_engines.errors import DataError
@@ -42,13 +44,16 @@ class Known:
     masks: Path | None = None
 
     def read(self, classes: tuple[str, ...]) -> Truth | None:
-        """None when nothing was given. Raises DataError."""
+        """None when nothing was given. Names what is wrong with it on stderr. Raises DataError."""
         if self.boxes is None and self.masks is None:
             return None
         if self.boxes is None:
             assert self.masks is not None
-            return read_truth(self.masks, "masks")
-        return read_truth(self.boxes, masks=self.masks)
+            truth = read_truth(self.masks, "masks", classes=classes)
+        else:
+            truth = read_truth(self.boxes, masks=self.masks, classes=classes)
+        _tell(truth.problems)
+        return truth
 
 
 @dataclass(frozen=True)
@@ -145,18 +150,22 @@ def _located(
 ) -> Located:
     chosen = None
     if val is not None and validation is not None:
-        chosen = thresholds(val, asked.val_known.read(head.classes) or truth, validation, head.classes)
+        known = asked.val_known.read(head.classes) or beyond(truth, test, root)
+        chosen = thresholds(val, known, validation, head.classes)
     located = locate(test, truth, root, head.classes, chosen=chosen, rng=rng)
-    problems = [*truth.problems, *located.problems]
-    for problem in problems[:_NAMED]:
-        log.print(escape(str(problem)))
-    if len(problems) > _NAMED:
-        log.print(f"... and {len(problems) - _NAMED} more such annotations")
+    _tell(located.problems)
     if located.without:
         log.print(
             f"Of {located.without} photos it is not known where their thing is; they count for labels only."
         )
     return located
+
+
+def _tell(problems: Sequence[BadAnnotation]) -> None:
+    for problem in problems[:_NAMED]:
+        log.print(escape(str(problem)))
+    if len(problems) > _NAMED:
+        log.print(f"... and {len(problems) - _NAMED} more such annotations")
 
 
 def _other_answers(

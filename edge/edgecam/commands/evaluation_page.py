@@ -8,6 +8,7 @@ from edgecam.commands.evaluate import told_comparison, told_point
 from edgecam_calibration import pictures
 from edgecam_calibration.assess import Against, Assessment, Located
 from edgecam_calibration.intervals import Estimate
+from edgecam_calibration.localization import table
 from edgecam_engines.html import Report
 
 
@@ -66,30 +67,10 @@ def _classification(page: Report, found: Assessment, folder: Path) -> None:
 def _localization(page: Report, located: Located, folder: Path) -> None:
     found = located.found
     page.heading("Where the maps point")
-    ours, sure = found.figures.values(), found.figures.intervals()
-    baselines = [each.values() for each in (found.centre, found.plain) if each is not None]
-    flat = [
-        (name, ours[name], sure[name], [each[name] for each in baselines])
-        for name in ours
-        if name != "max_box_acc"
-    ]
-    levels = [
-        (
-            f"box accuracy, IoU {level}",
-            value,
-            sure["max_box_acc"][level],
-            [each["max_box_acc"][level] for each in baselines],
-        )
-        for level, value in ours["max_box_acc"].items()
-    ]
-    page.table(
-        ("Figure", "Value", "95 % interval", "Centre baseline", "Plain CAM")[: 3 + len(baselines)],
-        [
-            (name, f"{value:.1%}", f"{ci[0]:.1%} to {ci[1]:.1%}", *map(_share, beside))
-            for name, value, ci, beside in flat + levels
-            if value is not None
-        ],
-    )
+    header, *body = table.rows(found)
+    page.table(header, body)
+    for note in table.notes(found):
+        page.text(note)
     pictures.localization_picture(found, folder / "localization.png")
     page.picture(
         folder / "localization.png", "Box accuracy at each threshold; precision and recall of pixels"
@@ -104,10 +85,6 @@ def _localization(page: Report, located: Located, folder: Path) -> None:
 
 def _told(share: Estimate) -> str:
     return f"{share.value:.3f} ({share.low:.3f} to {share.high:.3f})"
-
-
-def _share(value: float | None) -> str:
-    return "-" if value is None else f"{value:.1%}"
 
 
 def _area(value: float | None) -> str:
