@@ -20,7 +20,7 @@ from edgecam_calibration.classification.scores import (
 )
 from edgecam_calibration.evaluate import Labelled, PhotoFrames, document, run_engine
 from edgecam_calibration.localization.contours import box_iou, proposals
-from edgecam_calibration.localization.report import Chosen, Localization
+from edgecam_calibration.localization.report import Chosen, Localization, MapsCompared
 from edgecam_calibration.localization.scoremap import scoremap
 from edgecam_calibration.localization.scorer import Scorer
 from edgecam_calibration.localization.sweep import INTERVAL, Sweep
@@ -67,9 +67,22 @@ class Located:
     """Where the maps point."""
 
     found: Localization
+    scorer: Scorer  # what the figures come from, to be set against another engine's
     cases: list[Case]  # worst first; empty without boxes
     problems: list[BadAnnotation]
     without: int  # photos of which nothing is known
+
+
+class Against(NamedTuple):
+    """One engine less another one on the same photos."""
+
+    labels: Comparison
+    maps: MapsCompared | None  # None where nothing is known of places
+
+    def document(self) -> dict[str, Any]:
+        """The object `against`."""
+        maps = None if self.maps is None else self.maps.document()
+        return {**self.labels.document(), "localization": maps}
 
 
 @dataclass(frozen=True)
@@ -85,7 +98,7 @@ class Assessment:
     located: Located | None
     unreadable: list[BadPhoto]
 
-    def document(self, against: Comparison | None = None) -> dict[str, Any]:
+    def document(self, against: "Against | None" = None) -> dict[str, Any]:
         """What `edgecam eval --json` prints; scripts rely on its first keys."""
         return {
             **document(self.report, self.engine),
@@ -96,10 +109,9 @@ class Assessment:
                 for name, share in self.macro._asdict().items()
             },
             "calibration": self.confidence.document(),
-            "areas": {
-                name: {"auroc": curve.auroc, "average_precision": curve.average_precision}
-                for name, curve in self.curves.items()
-            },
+            "per_class_ci95": [interval._asdict() for interval in self.report.per_class_ci95],
+            "confusion": self.report.confusion.tolist(),
+            "curves": {name: curve.document() for name, curve in self.curves.items()},
             "undefined": self.report.undefined,
             "unreadable": [str(bad.path) for bad in self.unreadable],
             "against": None if against is None else against.document(),
@@ -188,7 +200,7 @@ def locate(
         for i, boxes, best, right in found
     ]
     ordered = sorted(cases, key=lambda case: case.iou)
-    return Located(result, ordered, problems, len(given.photos) - len(scorer))
+    return Located(result, scorer, ordered, problems, len(given.photos) - len(scorer))
 
 
 def thresholds(given: Answers, truth: Truth, root: Path, classes: Sequence[str]) -> Chosen | None:
@@ -197,6 +209,15 @@ def thresholds(given: Answers, truth: Truth, root: Path, classes: Sequence[str])
     if not match(truth, paths, root).found:
         return None
     return locate(given, truth, root, classes, rng=np.random.default_rng(0)).found.chosen
+
+
+def beyond(truth: Truth, given: Answers, root: Path) -> Truth:
+    """What is left when the photos' own annotations are taken out.
+
+    Photos of another folder may be named alike, and would be judged by what these ones show.
+    """
+    left = match(truth, [photo.path for photo in given.photos], root).truth_without
+    return replace(truth, images={image_id: truth.images[image_id] for image_id in left})
 
 
 def best_box(case: Case, threshold: float) -> NDArray[np.int64]:

@@ -3,9 +3,13 @@
     python -m edgecam_calibration.score --cams DIR (--boxes FILE | --metadata DIR) [--masks DIR] [--json]
 
 Each image has one .npy (h, w), named and nested as the image is: cat/001.npy or cat/001.jpg.npy. With
---boxes, maps are judged at their own size, and boxes are in their pixels; masks are brought to their
-size. With --metadata, the folder of the WSOL benchmark, everything is brought to 224 x 224 as its
-published evaluation does, and the figures are the same as that one's.
+--boxes, boxes are in the map's own pixels (0-based, both corners inside) and maps are judged at their own
+size, as the published WSOL evaluation judges stored maps; masks are brought to that size. With --metadata,
+the folder of that benchmark, boxes are in pixels of the image, and boxes, maps (bicubic) and masks
+(nearest) are brought to 224 x 224 first, as its own training does. --to-224 does so with --boxes too, for
+maps of another size: x0 becomes int(x0 * 224 / w), where w is the map's. Each map is then min-max
+normalised. Thresholds are 0, 0.001, 0.002, ... as in the published tables; that evaluation's own command
+takes steps of 0.01 unless told otherwise: --interval 0.01 is the same. The document says which it was.
 """
 
 import argparse
@@ -27,7 +31,6 @@ from edgecam_calibration.localization.sweep import INTERVAL
 from edgecam_calibration.localization.table import show
 from edgecam_calibration.truth import IGNORE, BadMask, Truth, read_truth
 from edgecam_calibration.truth.pictures import read_levels
-from edgecam_calibration.truth.protocol import PROTOCOL_SIZE
 from edgecam_calibration.truth.types import Label
 from edgecam_engines.console import emit, log
 from edgecam_engines.errors import DataError, EdgecamError
@@ -61,6 +64,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             fullsup if any(fullsup) else None,
             interval=asked.interval,
             ignore_255=asked.ignore_255,
+            to_224=asked.to_224,
             workers=asked.workers,
             rng=np.random.default_rng(asked.seed),
         )
@@ -84,6 +88,7 @@ def score(
     *,
     interval: float,
     ignore_255: bool | None,
+    to_224: bool = False,
     workers: int,
     rng: np.random.Generator,
 ) -> Localization:
@@ -93,23 +98,22 @@ def score(
     """
     chosen: Chosen | None = None
     if fullsup is not None:
-        chosen = _scored(fullsup, interval, ignore_255, workers).choose()
-    return _scored(given, interval, ignore_255, workers).result(chosen, rng=rng)
+        chosen = _scored(fullsup, interval, ignore_255, to_224, workers).choose()
+    return _scored(given, interval, ignore_255, to_224, workers).result(chosen, rng=rng)
 
 
-def _scored(given: Given, interval: float, ignore_255: bool | None, workers: int) -> Scorer:
+def _scored(given: Given, interval: float, ignore_255: bool | None, to_224: bool, workers: int) -> Scorer:
     if not given.cams.is_dir():
         raise DataError(f"{given.cams} is not a folder.\nGive the one that holds the maps: cat/001.npy, ...")
     truth = _truth(given, ignore_255)
-    _tell_problems(truth)
+    _tell(list(map(str, truth.problems)))
     stored = find_cams(given.cams, truth)
-    hw = None if given.metadata is None else PROTOCOL_SIZE[::-1]
-    scorer, beyond = score_stored(stored, Job(hw, interval, _numbers(truth)), workers=workers)
+    published = given.metadata is not None
+    job = Job(to_224 or published, not published, interval, _numbers(truth))
+    scorer, beyond = score_stored(stored, job, workers=workers)
+    _tell([f"{given.boxes}, {line}" for line in beyond])
     if beyond:
-        log.print(
-            f"{len(beyond)} images have a box that reaches beyond the map, for example {escape(beyond[0])}.\n"
-            f"Boxes of --boxes are in the map's own pixels; for boxes in the image's, use --metadata."
-        )
+        log.print("Boxes of --boxes are in the map's own pixels; for boxes in the image's, use --metadata.")
     return scorer
 
 
@@ -147,11 +151,11 @@ def _numbers(truth: Truth) -> dict[Label, int]:
     return {label: k for k, label in enumerate(sorted(labels, key=lambda label: (str(type(label)), label)))}
 
 
-def _tell_problems(truth: Truth) -> None:
-    for problem in truth.problems[:_SHOWN]:
-        log.print(escape(str(problem)))
-    if len(truth.problems) > _SHOWN:
-        log.print(f"... and {len(truth.problems) - _SHOWN} more such annotations")
+def _tell(problems: list[str]) -> None:
+    for problem in problems[:_SHOWN]:
+        log.print(escape(problem))
+    if len(problems) > _SHOWN:
+        log.print(f"... and {len(problems) - _SHOWN} more such annotations")
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -170,7 +174,15 @@ def _parser() -> argparse.ArgumentParser:
         help="whether 255 in --masks is left out; otherwise yes if any mask has a number from 1 to 254",
     )
     parser.add_argument(
-        "--interval", type=_interval, default=INTERVAL, help="between thresholds (%(default)s)"
+        "--to-224",
+        action="store_true",
+        help="bring maps, --boxes and masks to 224 x 224 first (--metadata always does)",
+    )
+    parser.add_argument(
+        "--interval",
+        type=_interval,
+        default=INTERVAL,
+        help="between thresholds (%(default)s; the published evaluation's own command takes 0.01)",
     )
     parser.add_argument(
         "--workers", type=_workers, default=available_processors(), help="processes (%(default)s)"

@@ -233,7 +233,8 @@ def test_the_command_prints_exactly_the_stable_document(
     told = json.loads(line)
     assert list(told) == [
         "n", "top1", "top1_ci95", "macro_f1", "ece", "per_class", "engine", "localization",
-        "operating_point", "macro", "calibration", "areas", "undefined", "unreadable", "against",
+        "operating_point", "macro", "calibration", "per_class_ci95", "confusion", "curves", "undefined",
+        "unreadable", "against",
     ]  # fmt: skip
     assert (told["n"], told["engine"], told["localization"]) == (6, "fixed-fp32", None)
     assert told["top1"] == pytest.approx(5 / 6)

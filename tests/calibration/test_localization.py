@@ -2,6 +2,7 @@
 
 import json
 import pickle
+from copy import copy
 from typing import Any
 
 import cv2
@@ -209,7 +210,10 @@ def test_a_small_map_is_brought_to_the_size_asked_for() -> None:
     small, own = Scorer(hw=HW, interval=0.01), Scorer(interval=0.01)
     small.add(cam, boxes=truth, mask=mask)
     own.add(large, boxes=truth, mask=mask)
-    assert result(small).document() == result(own).document()
+    found, expected = result(small).document(), result(own).document()
+    assert found.pop("protocol") == {"threshold_interval": 0.01, "map_hw": list(HW)}
+    assert expected.pop("protocol") == {"threshold_interval": 0.01, "map_hw": None}
+    assert found == expected
 
 
 def test_where_an_image_shows_several_classes_miou_is_measured_on_a_map_for_each() -> None:
@@ -264,6 +268,44 @@ def test_top1_is_never_above_what_is_localized_or_what_is_right() -> None:
     document = result(scored(made)).document()
     right = np.mean([image.known["right"] for image in made])
     assert document["top1_loc"] <= min(document["gt_known_loc"], right)
+
+
+# -- one set of maps against another
+
+
+def upside_down(image: Image) -> Image:
+    """The same truth, and a map that marks what the other one does not."""
+    other = copy(image)
+    other.cam = -image.cam
+    return other
+
+
+def test_the_figures_of_one_less_those_of_another_come_with_paired_intervals() -> None:
+    made = images(15, 12)
+    first, second = scored(made), scored([upside_down(image) for image in made])
+    moved = first.against(second, rng=np.random.default_rng(0)).document()
+    ours, theirs = result(first).document(), result(second).document()
+    for name in ("max_box_acc_v2", "pxap"):
+        assert moved[name]["difference"] == pytest.approx(ours[name] - theirs[name])
+        low, high = moved[name]["ci95"]
+        assert low <= moved[name]["difference"] <= high
+        assert low < high
+
+
+def test_where_nothing_is_known_of_boxes_or_pixels_they_are_not_compared() -> None:
+    made = images(16, 5)
+    boxes = scored(made, "boxes").against(scored(made, "boxes"), rng=np.random.default_rng(0))
+    assert boxes.max_box_acc_v2 is not None
+    assert boxes.pxap is None
+    masks = scored(made, "mask").against(scored(made, "mask"), rng=np.random.default_rng(0))
+    assert masks.max_box_acc_v2 is None
+    assert masks.pxap is not None
+
+
+def test_sets_of_different_images_are_no_pair() -> None:
+    for known in ("boxes", "mask"):
+        with pytest.raises(ValueError, match="same images, not on 5 and 4"):
+            scored(images(17, 5), known).against(scored(images(17, 4), known), rng=np.random.default_rng(0))
 
 
 # -- what is refused

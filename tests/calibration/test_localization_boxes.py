@@ -259,9 +259,11 @@ def test_maps_of_too_many_peaks_are_traced_with_the_same_result() -> None:
 # -- the table of a set
 
 
-def table(hits: NDArray[np.bool_], right: list[bool | None] | None = None) -> BoxTable:
+def table(
+    hits: NDArray[np.bool_], right: list[bool | None] | None = None, *, interval: float = 0.01
+) -> BoxTable:
     """Images that are right at every level and cut, or at none."""
-    sweep = Sweep(0.01)
+    sweep = Sweep(interval)
     found = proposals(scoremap(filled((9, 9), (2, 2, 5, 5))), sweep.cuts)
     miss, match = (box_ious(found, truth) for truth in ([[8, 8, 8, 8]], [[2, 2, 6, 6]]))
     made = BoxTable(sweep)
@@ -296,6 +298,55 @@ def test_all_right_is_not_certainty() -> None:
     figures = table(np.ones(12, np.bool_)).best(rng=np.random.default_rng(0))
     assert figures.v2.value == figures.v2.high == 1
     assert 0.6 < figures.v2.low < 0.95
+
+
+def test_a_pair_of_equal_maps_differs_by_nothing_and_of_few_images_little_is_known() -> None:
+    right = np.array([True, True, False, True])
+    found = table(right).difference(table(right), rng=np.random.default_rng(0))
+    assert found.value == 0
+    assert found.low < 0 < found.high
+
+
+def test_the_difference_turns_its_sign_with_the_pair() -> None:
+    rng = np.random.default_rng(1)
+    first, second = rng.random((2, 40)) < [[0.8], [0.5]]
+    there = table(first).difference(table(second), rng=np.random.default_rng(0))
+    back = table(second).difference(table(first), rng=np.random.default_rng(0))
+    assert there.value == pytest.approx(first.mean() - second.mean())
+    assert back.value == pytest.approx(-there.value)
+
+
+def test_what_both_get_right_or_wrong_cancels_in_a_paired_interval() -> None:
+    # Of 100 images both have 50 and miss 44; the first alone has 6: paired, that is beyond chance.
+    first = np.arange(100) < 56
+    second = np.arange(100) < 50
+    paired = table(first).difference(table(second), rng=np.random.default_rng(0))
+    apart = table(first).difference(table(second[::-1].copy()), rng=np.random.default_rng(0))
+    assert paired.value == pytest.approx(0.06)
+    assert paired.low > 0 > apart.low
+    assert paired.high < apart.high
+
+
+def test_the_interval_of_a_difference_holds_the_truth_at_about_its_nominal_rate() -> None:
+    rng, n, sets, held = np.random.default_rng(3), 40, 100, 0
+    for _ in range(sets):
+        shared = rng.random(n) < 0.6  # the maps agree on most images
+        own = rng.random(n) < 0.3
+        first, second = (
+            table(np.where(own, rng.random(n) < share, shared), interval=0.5) for share in (0.8, 0.4)
+        )
+        found = first.difference(second, rng=rng)
+        held += found.low <= 0.3 * (0.8 - 0.4) <= found.high
+    assert held >= 88  # 95 are expected, and so few in one of 200 such tests
+
+
+def test_the_interval_of_a_difference_is_nearly_the_textbook_one_when_images_are_many() -> None:
+    rng, n = np.random.default_rng(4), 600
+    first, second = rng.random((2, n)) < [[0.7], [0.6]]
+    found = table(first, interval=0.5).difference(table(second, interval=0.5), rng=rng)
+    reach = 1.96 * (first.astype(float) - second).std() / np.sqrt(n)
+    assert found.high - found.low == pytest.approx(2 * reach, rel=0.1)
+    assert found.high + found.low == pytest.approx(2 * found.value, abs=0.2 * reach)
 
 
 def test_the_interval_of_v2_holds_the_truth_at_about_its_nominal_rate() -> None:

@@ -116,6 +116,28 @@ def test_metadata_is_judged_at_224_pixels_with_boxes_cut_to_whole_ones(tmp_path:
     assert document["gt_known_loc"] == pytest.approx(expected["largest"], abs=1e-6)
 
 
+def test_with_to_224_boxes_scale_as_those_of_photos_of_the_maps_size(case: Case, run: Run) -> None:
+    h, w = HW
+    lines = [f"{i},{','.join(map(str, box))}" for i, boxes in case.truths.items() for box in boxes]
+    metadata = wsol(case.cams.parent / "val", dict.fromkeys(IDS, (w, h)), lines)
+    asked = ("--cams", case.cams, "--interval", 0.02)
+    found = run(*asked, "--boxes", case.boxes, "--to-224")
+    assert found == run(*asked, "--metadata", metadata)
+    assert found["protocol"] == {"threshold_interval": 0.02, "map_hw": [224, 224]}
+    assert run(*asked, "--boxes", case.boxes)["protocol"]["map_hw"] is None
+
+
+def test_a_map_of_224_pixels_is_the_same_either_way(tmp_path: Path, run: Run) -> None:
+    rng = np.random.default_rng(5)
+    put(tmp_path / "cams", "a", smooth(rng, (224, 224), 6))
+    boxes = write(tmp_path / "boxes.csv", "image_id,x0,y0,x1,y1", "a,20,30,150,180")
+    png(tmp_path / "masks" / "a.png", filled((224, 224), (20, 30, 150, 180)))
+    asked = ("--cams", tmp_path / "cams", "--boxes", boxes, "--masks", tmp_path / "masks")
+    own, brought = run(*asked), run(*asked, "--to-224")
+    assert own.pop("protocol") != brought.pop("protocol")
+    assert own == brought
+
+
 def png(path: Path, mask: NDArray[Any]) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     assert cv2.imwrite(str(path), mask.astype(np.uint8))
@@ -281,8 +303,18 @@ def test_boxes_that_reach_beyond_their_map_are_pointed_out(case: Case, run: Run)
     with case.boxes.open("a") as file:
         file.write("fish,30,10,400,300\n")
     run("--cams", case.cams, "--boxes", case.boxes)
-    assert "1 images have a box that reaches beyond" in run.said  # type: ignore[attr-defined]
-    assert "for example fish" in run.said  # type: ignore[attr-defined]
+    said = (
+        f"{case.boxes}, fish: box 30,10,400,300 reaches beyond its map of 36 x 28 pixels (used as it stands)"
+    )
+    assert said in run.said  # type: ignore[attr-defined]
+    assert "use --metadata" in run.said  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize(("box", "told"), [("0,0,35,27", False), ("0,0,36,27", True), ("-1,0,35,27", True)])
+def test_the_last_pixel_of_a_map_is_its_size_less_one(case: Case, run: Run, box: str, told: bool) -> None:
+    boxes = write(case.boxes.with_name("edge.csv"), "image_id,x0,y0,x1,y1", f"fish,{box}")
+    assert run("--cams", case.cams, "--boxes", boxes)["n"] == 1
+    assert ("reaches beyond" in run.said) == told  # type: ignore[attr-defined]
 
 
 def test_a_folder_that_is_not_there_is_a_known_error(case: Case, run: Run, tmp_path: Path) -> None:

@@ -84,7 +84,7 @@ def test_nested_files_are_named_by_their_path(tmp_path: Path) -> None:
         (thing("dog", 1, 1, 9, 9) * 2, "object 2", "given twice", 1),
         (thing("", 1, 1, 9, 9), "object 1", "no name", 1),
         ("<object><name>dog</name></object>", "object 1", "not four numbers", 0),
-        (thing("zebra", 1, 1, 9, 9), "", "class 'zebra' (1 object) is none of the classes asked for", 0),
+        (thing("zebra", 1, 1, 9, 9), "", "unknown class 'zebra' (1 object): none of those asked for", 0),
         (thing("zebra", 1, 1, 9, 9) + thing("zebra", 1, 1, 8, 8), "", "class 'zebra' (2 objects)", 0),
     ],
 )

@@ -163,7 +163,8 @@ def test_eval_prints_exactly_the_stable_document(state: Path, sound: Path, photo
     found = document(edgecam(state, "eval", sound, photos, "--json"))
     assert list(found) == [
         "n", "top1", "top1_ci95", "macro_f1", "ece", "per_class", "engine", "localization",
-        "operating_point", "macro", "calibration", "areas", "undefined", "unreadable", "against",
+        "operating_point", "macro", "calibration", "per_class_ci95", "confusion", "curves", "undefined",
+        "unreadable", "against",
     ]  # fmt: skip
     assert (found["n"], found["top1"], found["localization"]) == (6, 1.0, None)
     for score in found["per_class"]:

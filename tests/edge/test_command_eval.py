@@ -96,13 +96,26 @@ def test_maps_are_scored_against_boxes_and_masks_with_thresholds_from_val(
     assert found["baselines"]["cam"]["max_box_acc_v2"] == found["max_box_acc_v2"]
 
 
+def test_annotations_of_test_photos_are_not_taken_for_those_of_val_photos_that_are_named_alike(
+    bundle: Path, sound_data: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    here = sound_data.parent
+    assert {path.name for path in (sound_data / "val").rglob("*.png")} == {
+        path.name for path in (sound_data / "test").rglob("*.png")
+    }
+    alone = measured(bundle, sound_data, capsys, known=Known(here / "test.csv"))["localization"]
+    assert alone["at_threshold"]["chosen_on"] == "these images"
+    told = {"known": Known(here / "test.csv"), "val_known": Known(here / "val.csv")}
+    both = measured(bundle, sound_data, capsys, **told)["localization"]
+    assert both["at_threshold"]["chosen_on"] == "another split"
+
+
 def test_a_photo_called_otherwise_is_judged_by_the_map_of_what_it_is_and_lowers_top1_loc(
     bundle: Path, data: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     found = measured(bundle, data, capsys, known=Known(data.parent / "test.csv"))["localization"]
     # Blue is nowhere in it, least of all on the square, so the largest box misses.
     assert found["gt_known_loc"] == found["top1_loc"] == pytest.approx(11 / 12)
-    assert found["at_threshold"]["chosen_on"] == "another split"  # the same names are in val
     assert found["pxap"] is found["miou"] is None
 
 
@@ -118,6 +131,39 @@ def test_boxes_of_other_photos_are_refused_with_both_names(bundle: Path, data: P
     boxes.write_text("image_id,x0,y0,x1,y1\nelsewhere/9.png,1,2,3,4\n")
     with pytest.raises(DataError, match=r"None of the 12 photos.*\n.*elsewhere/9.png"):
         evaluate(bundle, data, Asked(known=Known(boxes)), json=True, backend=None, threads=1)
+
+
+@pytest.mark.parametrize(
+    ("row", "said"),
+    [
+        ("red thing/r0.png,1,1,9,9,camel", "unknown class"),
+        (f"{CLASSES[0]}/{CLASSES[0][0]}0.png,400,10,500,90,", "outside the image of 320 x 240 pixels"),
+        (f"{CLASSES[0]}/{CLASSES[0][0]}0.png,40,10,500,90,", "partly outside the image"),
+        (f"{CLASSES[0]}/{CLASSES[0][0]}0.png,a,b,c,d,", "not four numbers"),
+        ("1,2", "6 fields expected"),
+    ],
+)
+def test_bad_annotations_are_named_with_their_file_and_the_rest_is_scored(
+    bundle: Path, sound_data: Path, capsys: pytest.CaptureFixture[str], row: str, said: str
+) -> None:
+    table = sound_data.parent / "labelled.csv"
+    good = (sound_data.parent / "test.csv").read_text().splitlines()
+    table.write_text("\n".join([f"{good[0]},label", *(f"{line}," for line in good[1:]), row]) + "\n")
+    evaluate(bundle, sound_data, Asked(Known(table)), json=True, backend=None, threads=1)
+    printed = capsys.readouterr()
+    assert json.loads(printed.out)["localization"]["n"] == 3 * EACH
+    assert said in printed.err
+    assert ("labelled.csv" in printed.err) or (f"{CLASSES[0][0]}0.png" in printed.err)
+
+
+def test_boxes_of_other_classes_alone_are_named_before_the_refusal(
+    bundle: Path, sound_data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    table = tmp_path / "camels.csv"
+    table.write_text(f"image_id,x0,y0,x1,y1,label\n{CLASSES[0]}/{CLASSES[0][0]}0.png,1,1,9,9,camel\n")
+    with pytest.raises(DataError):
+        evaluate(bundle, sound_data, Asked(Known(table)), json=True, backend=None, threads=1)
+    assert "unknown class 'camel'" in capsys.readouterr().err
 
 
 def test_a_threshold_is_chosen_on_val_and_judged_on_test(
@@ -166,6 +212,21 @@ def test_two_bundles_are_compared_photo_by_photo_whatever_the_order_of_their_cla
     assert (found["mcnemar"]["b"], found["mcnemar"]["c"]) == (7, 0)
 
 
+def test_where_things_are_known_two_bundles_are_also_compared_by_where_they_point(
+    bundle: Path, sound_data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    flat = other_bundle(tmp_path / "flat.edgecam", CLASSES[::-1])  # its maps are 0 everywhere
+    known = Known(sound_data.parent / "test.csv", sound_data.parent / "masks" / "test")
+    found = measured(bundle, sound_data, capsys, known=known, against=flat)
+    moved, ours = found["against"]["localization"], found["localization"]
+    prevalence = 80 * 120 / (240 * 320)
+    assert moved["pxap"]["difference"] == pytest.approx(ours["pxap"] - prevalence, abs=0.002)
+    assert moved["max_box_acc_v2"]["difference"] == pytest.approx(ours["max_box_acc_v2"])
+    same = measured(bundle, sound_data, capsys, known=known, against=bundle)["against"]["localization"]
+    assert same["pxap"] == {"difference": 0, "ci95": [0, 0]}
+    assert same["max_box_acc_v2"]["difference"] == 0
+
+
 def test_bundles_of_other_classes_are_not_compared(bundle: Path, data: Path, tmp_path: Path) -> None:
     other = other_bundle(tmp_path / "other.edgecam", ("cat", *CLASSES[1:]))
     with pytest.raises(DataError, match=r"other classes.*blue thing, cat"):
@@ -191,6 +252,8 @@ def test_a_page_holds_its_pictures_and_people_get_a_table(
     assert str(page) in told.err.replace("\n", "")
     text = page.read_text()
     assert text.count("data:image/") == 6
+    for said in ("MaxBoxAccV2", "centre", "plain CAM", "the best on these images", "points PxAP"):
+        assert said in text
     assert not re.search(r'(src|href)="(?!data:)', text)  # nothing is fetched when it is opened
 
 

@@ -19,7 +19,9 @@ from edgecam_calibration.localization.sweep import Sweep
 IOU_LEVELS: Final = (0.3, 0.5, 0.7)
 
 _LARGEST: Final = len(IOU_LEVELS)  # row of a table of hits: the largest contour's box, at IoU 0.5
-_DOUBTFUL: Final = 4  # see `_mean_of_levels`
+# Four images that nobody has seen, right or wrong everywhere; of a pair, in every mix. See `redrawn`.
+_DOUBT: Final = np.array([1, 1, 0, 0], np.uint8)
+_OTHERS_DOUBT: Final = np.array([1, 0, 1, 0], np.uint8)
 _BLOCK: Final = 8192  # images unpacked at a time
 
 
@@ -101,6 +103,23 @@ class BoxTable:
         cut = self._sweep.cut_of[self._sweep.nearest(threshold)]
         return self._figures(np.full(_LARGEST + 1, cut), every_cut=False, rng=rng)
 
+    def difference(self, other: "BoxTable", *, rng: np.random.Generator) -> Estimate:
+        """V2 less that of another one on the same images, each at its own best thresholds.
+
+        The interval is a paired bootstrap: both are given the same sets, and choose again in each.
+        Raises ValueError for tables of different lengths.
+        """
+        if len(self) != len(other):
+            raise ValueError(f"A pair is judged on the same images, not on {len(self)} and {len(other)}.")
+        seed = int(rng.integers(2**63))
+        moved = self._redrawn(None, np.random.default_rng(seed)) - other._redrawn(
+            None, np.random.default_rng(seed), _OTHERS_DOUBT
+        )
+        return middle(self._v2() - other._v2(), moved, len(self))
+
+    def _v2(self) -> float:
+        return float(self._totals()[:_LARGEST].max(axis=1).mean() / len(self))
+
     def _figures(self, cuts: NDArray[np.int64], *, every_cut: bool, rng: np.random.Generator) -> BoxFigures:
         names = [f"{level:g}" for level in IOU_LEVELS]
         hits = [self._at_cut(row, int(cut)) for row, cut in enumerate(cuts)]
@@ -108,7 +127,7 @@ class BoxTable:
         mean = float(np.mean([share.value for share in levels.values()]))
         first = np.searchsorted(self._sweep.cut_of, cuts)  # thresholds and cuts ascend together
         return BoxFigures(
-            v2=middle(mean, self._mean_of_levels(None if every_cut else cuts, rng), len(self)),
+            v2=middle(mean, self._redrawn(None if every_cut else cuts, rng), len(self)),
             levels=levels,
             gt_known=proportion(hits[_LARGEST]),
             top1=self._top1(hits[_LARGEST]),
@@ -133,13 +152,16 @@ class BoxTable:
     def _blocks(self) -> list[NDArray[np.uint8]]:
         return [np.stack(self._hits[k : k + _BLOCK]) for k in range(0, len(self._hits), _BLOCK)]
 
-    def _mean_of_levels(
-        self, cuts: NDArray[np.int64] | None, rng: np.random.Generator
+    def _redrawn(
+        self,
+        cuts: NDArray[np.int64] | None,
+        rng: np.random.Generator,
+        doubt: NDArray[np.uint8] = _DOUBT,
     ) -> NDArray[np.float64]:
         """V2 on sets drawn again, (resamples,): at the best cuts of each set, or at those given.
 
         A plain bootstrap knows no doubt where all images are right. So sets are drawn from these images
-        and four more, two right and two wrong everywhere, as Agresti and Coull (The American
+        and four more (`doubt`), two right and two wrong everywhere, as Agresti and Coull (The American
         Statistician 52, 1998, 119-126) do for a share; their effect is gone at some hundred images.
         """
         n, means = len(self), []
@@ -147,10 +169,9 @@ class BoxTable:
         for block in self._blocks():
             hits = _unpacked(block)[:, :_LARGEST]
             tables.append(hits if cuts is None else hits[:, range(_LARGEST), cuts[:_LARGEST], None])
-        sides = np.zeros((_DOUBTFUL, *tables[0].shape[1:]), np.uint8)
-        sides[: _DOUBTFUL // 2] = 1
-        table = np.concatenate([*tables, sides]).reshape(n + _DOUBTFUL, -1).astype(np.float32)
-        for drawn in redraws(n + _DOUBTFUL, size=n, rng=rng):
+        sides = np.broadcast_to(doubt[:, None, None], (len(doubt), *tables[0].shape[1:]))
+        table = np.concatenate([*tables, sides]).reshape(n + len(doubt), -1).astype(np.float32)
+        for drawn in redraws(n + len(doubt), size=n, rng=rng):
             sums = (drawn @ table).reshape(len(drawn), _LARGEST, -1)
             means.append(sums.max(axis=2).mean(axis=1) / n)
         return np.concatenate(means).astype(np.float64)

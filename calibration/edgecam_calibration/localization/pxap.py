@@ -58,15 +58,33 @@ class PixelCounts:
         self._images += other._images
 
     def average_precision(self, *, rng: np.random.Generator) -> Estimate | None:
-        """AP with its bootstrap interval; None when no pixel of any image is an object's.
-
-        The interval comes from coarser histograms, 100 bins instead of 1,000: their AP differs by what
-        their width hides, which is taken off again.
-        """
-        background, positive = self._pooled
-        if not positive.sum():
+        """AP with its bootstrap interval; None when no pixel of any image is an object's."""
+        if not self._pooled[1].sum():
             return None
-        value = float(_average_precision(background, positive))
+        return middle(self._value(), np.clip(self._redrawn(rng), 0, 1), len(self))
+
+    def difference(self, other: "PixelCounts", *, rng: np.random.Generator) -> Estimate | None:
+        """AP less that of another one on the same images, with the interval of a paired bootstrap.
+
+        None when no pixel is an object's. Raises ValueError for counts of different images.
+        """
+        if len(self) != len(other):
+            raise ValueError(f"A pair is judged on the same images, not on {len(self)} and {len(other)}.")
+        if not self._pooled[1].sum():
+            return None
+        seed = int(rng.integers(2**63))
+        mine, others = (each._redrawn(np.random.default_rng(seed)) for each in (self, other))
+        return middle(self._value() - other._value(), mine - others, len(self))
+
+    def _value(self) -> float:
+        return float(_average_precision(*self._pooled))
+
+    def _redrawn(self, rng: np.random.Generator) -> NDArray[np.float64]:
+        """AP on sets drawn again, (resamples,).
+
+        It comes from coarser histograms, 100 bins instead of 1,000: their AP differs by what their width
+        hides, which is taken off again.
+        """
         table = np.stack(self._images).astype(np.float32)
         coarse = float(_average_precision(*table.sum(axis=0, dtype=np.float64)))
         n = len(table)
@@ -74,8 +92,7 @@ class PixelCounts:
         for drawn in redraws(n, rng=rng):
             sums = (drawn @ table.reshape(n, -1)).reshape(len(drawn), *table.shape[1:]).astype(np.float64)
             redrawn.append(_average_precision(sums[:, 0], sums[:, 1]))
-        shifted = np.clip(np.concatenate(redrawn) - coarse + value, 0, 1)
-        return middle(value, shifted, n)
+        return np.concatenate(redrawn) - coarse + self._value()
 
     def curve(self) -> PrecisionRecall | None:
         """Precision and recall at each threshold; None when no pixel is an object's."""

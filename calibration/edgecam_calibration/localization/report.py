@@ -10,6 +10,29 @@ from edgecam_calibration.localization.pxap import PrecisionRecall
 from edgecam_calibration.localization.segmentation import MeanIou
 
 
+class Protocol(NamedTuple):
+    """What figures depend on besides maps and truth: two sets of maps are compared under the same one."""
+
+    interval: float  # between thresholds
+    hw: tuple[int, int] | None  # what maps were resampled to; None: each was judged at its own size
+
+    def document(self) -> dict[str, Any]:
+        return {"threshold_interval": self.interval, "map_hw": None if self.hw is None else list(self.hw)}
+
+
+class MapsCompared(NamedTuple):
+    """One set of maps less another one on the same images; None where the truth for it is not there."""
+
+    max_box_acc_v2: Estimate | None
+    pxap: Estimate | None
+
+    def document(self) -> dict[str, Any]:
+        return {
+            name: None if moved is None else {"difference": moved.value, "ci95": moved.ci95}
+            for name, moved in self._asdict().items()
+        }
+
+
 class Chosen(NamedTuple):
     """Thresholds found on one split, to be used on another."""
 
@@ -51,6 +74,7 @@ class Localization:
     boxes_n: int  # of them with boxes
     masks_n: int  # of them with a mask
     flat: int  # of them with a map that is constant or not finite
+    protocol: Protocol
     figures: Figures
     centre: Figures  # the centre-Gaussian baseline on the same images
     plain: Figures | None  # the plain CAM on the same images, where a model is there to make it
@@ -71,6 +95,7 @@ class Localization:
                 "cam": None if self.plain is None else self.plain.values(),
             },
             "n": self.n,
+            "protocol": self.protocol.document(),
             "ci95": self.figures.intervals(),
             "at_threshold": self._at_threshold(),
             "best_thresholds": self._best_thresholds(),

@@ -20,7 +20,7 @@ from edgecam_calibration.localization.box_accuracy import BoxIous, BoxTable, box
 from edgecam_calibration.localization.contours import Proposals, proposals
 from edgecam_calibration.localization.pointing import points_into_box, points_into_mask
 from edgecam_calibration.localization.pxap import PixelCounts
-from edgecam_calibration.localization.report import Chosen, Figures, Localization
+from edgecam_calibration.localization.report import Chosen, Figures, Localization, MapsCompared, Protocol
 from edgecam_calibration.localization.scoremap import ScoreMap, cells, scoremap
 from edgecam_calibration.localization.segmentation import Segmentation, thresholds_below
 from edgecam_calibration.localization.sweep import INTERVAL, Sweep
@@ -104,6 +104,14 @@ class Scorer:
         self._images += other._images
         self._flat += other._flat
 
+    def against(self, other: "Scorer", *, rng: np.random.Generator) -> MapsCompared:
+        """These maps less those of another scorer, to which the same images were added in the same order."""
+        mine, others = self._cam, other._cam
+        return MapsCompared(
+            mine.boxes.difference(others.boxes, rng=rng) if len(mine.boxes) else None,
+            mine.pixels.difference(others.pixels, rng=rng),
+        )
+
     def choose(self) -> Chosen:
         """The thresholds that are best on these images, for the use on others."""
         return Chosen(
@@ -127,6 +135,7 @@ class Scorer:
             boxes_n=len(boxes),
             masks_n=len(self._cam.seeds),
             flat=self._flat,
+            protocol=Protocol(self._interval, self._hw),
             figures=self._cam.figures(used, rng),
             centre=self._centre.figures(chosen, rng),
             plain=plain,

@@ -13,11 +13,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgecam_calibration.localization.scorer import Scorer
-from edgecam_calibration.truth import ImageTruth, Truth, protocol_boxes
+from edgecam_calibration.truth import ImageTruth, Truth, protocol_boxes, resize_boxes
+from edgecam_calibration.truth.protocol import PROTOCOL_SIZE
 from edgecam_engines.console import track
 from edgecam_engines.errors import DataError
 from edgecam_engines.photo import SUFFIXES
 
+_HW: Final = PROTOCOL_SIZE[::-1]
 _CHUNK: Final = 50  # images that a worker is given at a time
 _WORTH_A_WORKER: Final = 400  # images; starting a process takes as long as some hundred of them
 
@@ -26,7 +28,8 @@ _WORTH_A_WORKER: Final = 400  # images; starting a process takes as long as some
 class Job:
     """How images are scored."""
 
-    hw: tuple[int, int] | None  # maps and boxes are brought to this size; None: boxes are in the map's pixels
+    to_224: bool  # maps, boxes and masks are brought there first, as published; else maps stay as they are
+    boxes_in_map: bool  # boxes are in the map's own pixels; else in those of an image of known size
     interval: float
     numbers: Mapping[Any, int]  # the label of an image -> its class, from 0; empty: all are one class
 
@@ -42,7 +45,7 @@ class Scored(NamedTuple):
     """What a set of stored maps came to."""
 
     scorer: Scorer
-    beyond: list[str]  # images with a box that reaches beyond its map
+    beyond: list[str]  # boxes that reach beyond their map, which are used as they stand
 
 
 def find_cams(folder: Path, truth: Truth) -> list[Stored]:
@@ -128,17 +131,30 @@ def _score(chunk: Sequence[Stored], job: Job) -> Scored:
     scored = Scored(_scorer(job), [])
     for path, image in chunk:
         cam = read_cam(path)
-        hw: tuple[int, int] = job.hw or (cam.shape[0], cam.shape[1])
-        boxes: NDArray[Any] = image.boxes if job.hw is None else protocol_boxes(image)
-        mask = None if image.masks is None else image.mask(hw)
-        if len(boxes) and (boxes.max(axis=0)[2:] > hw[::-1]).any():
-            scored.beyond.append(image.image_id)
+        h, w = cam.shape
+        mask = None if image.masks is None else image.mask(_HW if job.to_224 else (h, w))
+        boxes: NDArray[Any] = image.boxes
+        if job.boxes_in_map:
+            scored.beyond.extend(_beyond(image, (w, h)))
+        if job.to_224:
+            boxes = resize_boxes(boxes, (w, h)) if job.boxes_in_map else protocol_boxes(image)
         scored.scorer.add(cam, boxes=boxes, mask=mask, label=job.numbers.get(image.label, 0))
     return scored
 
 
+def _beyond(image: ImageTruth, size: tuple[int, int]) -> Iterator[str]:
+    """A line for each box with a corner outside a map of (w, h); half a pixel is rounding."""
+    for box in image.boxes.tolist():
+        if min(box) < -0.5 or box[2] > size[0] - 0.5 or box[3] > size[1] - 0.5:
+            said = ",".join(f"{edge:g}" for edge in box)
+            yield (
+                f"{image.image_id}: box {said} reaches beyond its map of {size[0]} x {size[1]} pixels "
+                f"(used as it stands)"
+            )
+
+
 def _scorer(job: Job) -> Scorer:
-    return Scorer(hw=job.hw, interval=job.interval, classes=max(1, len(job.numbers)))
+    return Scorer(hw=_HW if job.to_224 else None, interval=job.interval, classes=max(1, len(job.numbers)))
 
 
 def _find(folder: Path, image_id: str) -> Path | None:

@@ -16,30 +16,46 @@ _NAMES: Final = (
 
 def show(result: Localization) -> None:
     """Print every figure that there is, with its interval and the baselines beside it."""
-    others = {"centre": result.centre, **({} if result.plain is None else {"plain CAM": result.plain})}
+    header, *body = rows(result)
     table = Table(title=f"Localization on {result.n} images", title_justify="left")
-    table.add_column("")
-    for name in ("score", "95 % interval", *others):
-        table.add_column(name, justify="right")
-    ours, *baselines = (_rows(figures) for figures in (result.figures, *others.values()))
+    for k, name in enumerate(header):
+        table.add_column(name, justify="right" if k else "left")
+    for row in body:
+        table.add_row(*row)
+    out.print(table)
+    out.print("\n".join(notes(result)))
+
+
+def rows(result: Localization) -> list[tuple[str, ...]]:
+    """The header, then each figure that there is: its name, value, interval and those of the baselines."""
+    others = {"centre": result.centre, **({} if result.plain is None else {"plain CAM": result.plain})}
+    ours, *baselines = (_in_order(figures) for figures in (result.figures, *others.values()))
+    table: list[tuple[str, ...]] = [("", "score", "95 % interval", *others)]
     for k, (name, share) in enumerate(zip(_NAMES, ours, strict=True)):
         if share is not None:
             interval = f"{_percent(share.low)} to {_percent(share.high)}"
-            table.add_row(name, _percent(share.value), interval, *(_percent(_value(b[k])) for b in baselines))
-    out.print(table)
-    out.print("centre: a bump in the middle of every image. Box figures are at their best thresholds.")
+            table.append(
+                (name, _percent(share.value), interval, *(_percent(_value(b[k])) for b in baselines))
+            )
+    return table
+
+
+def notes(result: Localization) -> list[str]:
+    """What must be known to read the table, a sentence or two each."""
+    said = ["centre: a bump in the middle of every image. Box figures are at their best thresholds."]
     if result.at_chosen is not None:
         where = "another split" if result.chosen_elsewhere else "these images"
-        out.print(
+        said.append(
             f"At the one threshold {result.chosen.box:g}, the best on {where}: "
             f"{_percent(result.at_chosen.v2.value)} is the mean of the three levels, "
             f"{_percent(result.at_chosen.gt_known.value)} is GT-known."
         )
     if result.flat:
-        out.print(f"{result.flat} maps are constant or not finite: they mark nothing.")
+        said.append(f"{result.flat} maps are constant or not finite: they mark nothing.")
+    return said
 
 
-def _rows(figures: Figures) -> list[Estimate | None]:
+def _in_order(figures: Figures) -> list[Estimate | None]:
     """In the order of _NAMES."""
     boxes, miou = figures.boxes, figures.miou
     found: list[Estimate | None] = [None] * 6

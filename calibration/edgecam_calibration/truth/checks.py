@@ -60,7 +60,7 @@ class Unknown:
         for label, n in self.counts.items():
             if n:
                 findings.add(
-                    "", f"class {label!r} ({n} object{'s' * (n > 1)}) is none of the classes asked for"
+                    "", f"unknown class {label!r} ({n} object{'s' * (n > 1)}): none of those asked for"
                 )
 
 

@@ -53,6 +53,7 @@ def _show(out: Path, about: dict[str, Any]) -> None:
         f"Look at {out / 'contact.jpg'}. Next, type:\n"
         f"    edgecam train {out} --size {about['size'] // 32 * 32}\n"
         f"    edgecam build-engine run --out model.edgecam\n"
-        f"    edgecam eval model.edgecam {out} --boxes {out / 'boxes' / 'test.csv'}",
+        f"    edgecam eval model.edgecam {out} --boxes {out / 'boxes' / 'test.csv'} "
+        f"--val-boxes {out / 'boxes' / 'val.csv'}",
         markup=False,
     )

@@ -1,5 +1,6 @@
 """`edgecam eval`: how well a bundle names labelled photos, how sure it is, and where its maps point."""
 
+from collections.abc import Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,11 +11,13 @@ from rich.markup import escape
 from rich.table import Table
 
 from edgecam_calibration.assess import (
+    Against,
     Answers,
     Assessment,
     Located,
     answer,
     assess,
+    beyond,
     locate,
     point_at,
     thresholds,
@@ -22,8 +25,9 @@ from edgecam_calibration.assess import (
 from edgecam_calibration.classification.operating_point import OperatingPoint
 from edgecam_calibration.classification.paired import Comparison, compare
 from edgecam_calibration.evaluate import labelled_root, load_labelled
+from edgecam_calibration.intervals import Estimate
 from edgecam_calibration.localization.table import show as show_localization
-from edgecam_calibration.truth import Truth, read_truth
+from edgecam_calibration.truth import BadAnnotation, Truth, read_truth
 from edgecam_engines.bundle import Bundle, open_bundle
 from edgecam_engines.console import emit, log, out
 from edgecam_engines.errors import DataError
@@ -40,13 +44,16 @@ class Known:
     masks: Path | None = None
 
     def read(self, classes: tuple[str, ...]) -> Truth | None:
-        """None when nothing was given. Raises DataError."""
+        """None when nothing was given. Names what is wrong with it on stderr. Raises DataError."""
         if self.boxes is None and self.masks is None:
             return None
         if self.boxes is None:
             assert self.masks is not None
-            return read_truth(self.masks, "masks")
-        return read_truth(self.boxes, masks=self.masks)
+            truth = read_truth(self.masks, "masks", classes=classes)
+        else:
+            truth = read_truth(self.boxes, masks=self.masks, classes=classes)
+        _tell(truth.problems)
+        return truth
 
 
 @dataclass(frozen=True)
@@ -79,9 +86,10 @@ def evaluate(
     validation = _validation(data, asked, head)
     test, val, name = _answers(opened, head, data, validation, backend, threads)
     rng = np.random.default_rng(0)
+    root = labelled_root(data, head.classes)
     located = None
     if truth is not None:
-        located = _located(truth, asked, test, val, labelled_root(data, head.classes), validation, head, rng)
+        located = _located(truth, asked, test, val, root, validation, head, rng)
     point = None
     if asked.max_fpr is not None:
         assert val is not None
@@ -89,7 +97,12 @@ def evaluate(
     found = assess(test, head.classes, name, located=located, point=point, rng=rng)
     against = None
     if asked.against is not None:
-        against = _against(asked.against, head, data, test, backend, threads, rng)
+        second, theirs = _other_answers(asked.against, head, data, backend, threads)
+        maps = None
+        if truth is not None and located is not None:
+            beside = locate(second, truth, root, theirs.classes, rng=rng)
+            maps = located.scorer.against(beside.scorer, rng=rng)
+        against = Against(_labels_compared(test, head, second, theirs, rng), maps)
     if asked.html is not None:
         from edgecam.commands.evaluation_page import write_page
 
@@ -137,13 +150,10 @@ def _located(
 ) -> Located:
     chosen = None
     if val is not None and validation is not None:
-        chosen = thresholds(val, asked.val_known.read(head.classes) or truth, validation, head.classes)
+        known = asked.val_known.read(head.classes) or beyond(truth, test, root)
+        chosen = thresholds(val, known, validation, head.classes)
     located = locate(test, truth, root, head.classes, chosen=chosen, rng=rng)
-    problems = [*truth.problems, *located.problems]
-    for problem in problems[:_NAMED]:
-        log.print(escape(str(problem)))
-    if len(problems) > _NAMED:
-        log.print(f"... and {len(problems) - _NAMED} more such annotations")
+    _tell(located.problems)
     if located.without:
         log.print(
             f"Of {located.without} photos it is not known where their thing is; they count for labels only."
@@ -151,16 +161,17 @@ def _located(
     return located
 
 
-def _against(
-    other: Path,
-    head: Head,
-    data: Path,
-    first: Answers,
-    backend: str | None,
-    threads: int,
-    rng: np.random.Generator,
-) -> Comparison:
-    """The same photos by another bundle. Raises DataError when it knows other classes."""
+def _tell(problems: Sequence[BadAnnotation]) -> None:
+    for problem in problems[:_NAMED]:
+        log.print(escape(str(problem)))
+    if len(problems) > _NAMED:
+        log.print(f"... and {len(problems) - _NAMED} more such annotations")
+
+
+def _other_answers(
+    other: Path, head: Head, data: Path, backend: str | None, threads: int
+) -> tuple[Answers, Head]:
+    """The same photos by another bundle, and its head. Raises DataError when it knows other classes."""
     opened = open_bundle(other)
     theirs = opened.head()
     if set(theirs.classes) != set(head.classes):
@@ -169,12 +180,18 @@ def _against(
             f"{other} knows other classes, so the two cannot be compared: {', '.join(odd[:8])}.\n"
             f"Compare bundles that were trained on the same folders."
         )
-    second, _, _ = _answers(opened, theirs, data, None, backend, threads)
+    answers, _, _ = _answers(opened, theirs, data, None, backend, threads)
+    return answers, theirs
+
+
+def _labels_compared(
+    first: Answers, head: Head, second: Answers, theirs: Head, rng: np.random.Generator
+) -> Comparison:
     place = np.array([head.classes.index(name) for name in theirs.classes])
     return compare(first.labels, first.called, place[second.called], len(head.classes), rng=rng)
 
 
-def _show(found: Assessment, against: Comparison | None, asked: Asked, bundle: str) -> None:
+def _show(found: Assessment, against: Against | None, asked: Asked, bundle: str) -> None:
     report = found.report
     if found.unreadable:
         log.print(f"{len(found.unreadable)} photos could not be read and are not in the scores.")
@@ -218,15 +235,26 @@ def told_point(point: OperatingPoint) -> str:
     )
 
 
-def told_comparison(against: Comparison, other: str) -> str:
-    """The paired difference in words."""
-    top1, f1 = against.top1_difference, against.macro_f1_difference
+def told_comparison(against: Against, other: str) -> str:
+    """The paired differences in words."""
+    labels, maps = against.labels, against.maps
+    said = [
+        _moved(labels.top1_difference, "top-1"),
+        _moved(labels.macro_f1_difference, "macro F1"),
+        _moved(None if maps is None else maps.max_box_acc_v2, "MaxBoxAccV2"),
+        _moved(None if maps is None else maps.pxap, "PxAP"),
+    ]
     return (
-        f"against {other}: {_points(top1.value)} top-1 ({_points(top1.low)} to {_points(top1.high)}), "
-        f"{_points(f1.value)} macro F1 ({_points(f1.low)} to {_points(f1.high)}); McNemar p "
-        f"{against.mcnemar.p:.3g} ({against.mcnemar.b} photos right here alone, "
-        f"{against.mcnemar.c} there alone)"
+        f"against {other}: {', '.join(filter(None, said))}; McNemar p {labels.mcnemar.p:.3g} "
+        f"({labels.mcnemar.b} photos right here alone, {labels.mcnemar.c} there alone)"
     )
+
+
+def _moved(difference: Estimate | None, name: str) -> str:
+    if difference is None:
+        return ""
+    value, low, high = (_points(share) for share in difference[:3])
+    return f"{value} {name} ({low} to {high})"
 
 
 def _share(value: float | None, ci95: list[float]) -> str:

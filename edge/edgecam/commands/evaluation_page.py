@@ -6,13 +6,13 @@ from pathlib import Path
 from edgecam.commands.cases import chosen_cases, write_cases
 from edgecam.commands.evaluate import told_comparison, told_point
 from edgecam_calibration import pictures
-from edgecam_calibration.assess import Assessment, Located
-from edgecam_calibration.classification.paired import Comparison
+from edgecam_calibration.assess import Against, Assessment, Located
 from edgecam_calibration.intervals import Estimate
+from edgecam_calibration.localization import table
 from edgecam_engines.html import Report
 
 
-def write_page(path: Path, found: Assessment, against: Comparison | None, bundle: str, data: Path) -> None:
+def write_page(path: Path, found: Assessment, against: Against | None, bundle: str, data: Path) -> None:
     """Raises OutputError when the page cannot be written."""
     page = Report(f"{bundle} on {data.name}")
     report = found.report
@@ -67,21 +67,10 @@ def _classification(page: Report, found: Assessment, folder: Path) -> None:
 def _localization(page: Report, located: Located, folder: Path) -> None:
     found = located.found
     page.heading("Where the maps point")
-    ours, sure = found.figures.values(), found.figures.intervals()
-    centre = found.centre.values()
-    flat = [(name, ours[name], sure[name], centre[name]) for name in ours if name != "max_box_acc"]
-    levels = [
-        (f"box accuracy, IoU {level}", value, sure["max_box_acc"][level], centre["max_box_acc"][level])
-        for level, value in ours["max_box_acc"].items()
-    ]
-    page.table(
-        ("Figure", "Value", "95 % interval", "Centre baseline"),
-        [
-            (name, f"{value:.1%}", f"{ci[0]:.1%} to {ci[1]:.1%}", "-" if base is None else f"{base:.1%}")
-            for name, value, ci, base in flat + levels
-            if value is not None
-        ],
-    )
+    header, *body = table.rows(found)
+    page.table(header, body)
+    for note in table.notes(found):
+        page.text(note)
     pictures.localization_picture(found, folder / "localization.png")
     page.picture(
         folder / "localization.png", "Box accuracy at each threshold; precision and recall of pixels"
