@@ -438,7 +438,7 @@ def test_frozen_stages_never_learn() -> None:
     for epoch in (1, 2):
         unfreeze(model, epoch, options)
         learns = [any(p.requires_grad for p in stage.parameters()) for stage in model.backbone.body]
-        assert learns == [False, False] + learns[2:]
+        assert learns == [False, False, *learns[2:]]
     assert all(learns[2:])
     assert [stage.training for stage in model.backbone.body[:3]] == [False, False, True]
 
