@@ -66,11 +66,11 @@ def at_step(monkeypatch: pytest.MonkeyPatch) -> Callable[[int, int, Callable[[],
     """at_step(epoch, step, act): do something in the middle of that step, once."""
 
     def arrange(at_epoch: int, at: int, act: Callable[[], object]) -> None:
-        def acting(*given: Any, epoch: int, step: int) -> float:
+        def acting(*given: Any, epoch: int, step: int, **team: Any) -> float:
             if (epoch, step) == (at_epoch, at):
                 monkeypatch.setattr(train_module, "one_step", one_step)
                 act()
-            return one_step(*given, epoch=epoch, step=step)
+            return one_step(*given, epoch=epoch, step=step, **team)
 
         monkeypatch.setattr(train_module, "one_step", acting)
 

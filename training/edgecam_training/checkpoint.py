@@ -2,6 +2,7 @@
 
 import io
 import pickle
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -14,10 +15,25 @@ from edgecam_training.ema import Ema
 
 
 class Position(NamedTuple):
-    """The next step to take."""
+    """The next step to take, and the losses of the steps before it in this epoch."""
 
     epoch: int
     step: int
+    losses: tuple[float, ...] = ()
+
+
+class Every:
+    """Says when another so many minutes have passed; the clock counts seconds."""
+
+    def __init__(self, minutes: float, clock: Callable[[], float]) -> None:
+        self._seconds, self._clock, self._last = 60 * minutes, clock, clock()
+
+    def due(self) -> bool:
+        return self._clock() - self._last >= self._seconds
+
+    def restart(self) -> None:
+        """Count from now on."""
+        self._last = self._clock()
 
 
 def save_checkpoint(
@@ -30,7 +46,8 @@ def save_checkpoint(
 ) -> None:
     """Write everything at once, beside and then renamed. All randomness follows from the position."""
     state = {
-        "position": list(position),
+        "position": [position.epoch, position.step],
+        "losses": list(position.losses),
         "model": model.state_dict(),
         "ema": ema.model.state_dict(),
         "ema_updates": ema.updates,
@@ -58,9 +75,15 @@ def load_checkpoint(
         ema.model.load_state_dict(state["ema"])
         ema.updates = state["ema_updates"]
         optimizer.load_state_dict(state["optimizer"])
-        return Position(*state["position"])
+        return Position(*state["position"], tuple(state["losses"]))
     except (OSError, KeyError, RuntimeError, TypeError, ValueError, EOFError, pickle.PickleError) as error:
         what = str(error).partition(". ")[0]  # torch adds advice that is not ours to give
         raise TrainingError(
             f"{path} cannot be read as a checkpoint: {what}.\nStart again with another --out."
         ) from error
+
+
+def sweep(run: Path) -> None:
+    """Remove what a killed process had begun to write beside its files."""
+    for half in (*run.glob(".checkpoint-*.pt"), *run.glob(".history-*.jsonl")):
+        half.unlink(missing_ok=True)

@@ -10,6 +10,7 @@ from contextlib import contextmanager
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
 
 _EPS = 1e-5
 
@@ -28,7 +29,7 @@ def statistics_kept(net: nn.Module) -> Iterator[None]:
     The second branch sees few and shrunken pictures. Running last in each step, it would make up half
     of the statistics, and a network judged with those answers otherwise than it was trained.
     """
-    norms = [module for module in net.modules() if isinstance(module, nn.BatchNorm2d)]
+    norms = [module for module in net.modules() if isinstance(module, _BatchNorm)]
     for norm in norms:
         norm.track_running_stats = False
     try:

@@ -3,7 +3,9 @@
 import hashlib
 import json
 import math
+import shlex
 import time
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -12,7 +14,7 @@ import cv2
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
+from torch import Tensor, nn
 
 from edgecam_engines.console import bar, log
 from edgecam_engines.errors import TrainingError
@@ -20,8 +22,9 @@ from edgecam_engines.files import write_json
 from edgecam_engines.signals import stop_on_signal
 from edgecam_training.allocator import keep_freed_memory
 from edgecam_training.batches import Batch, epoch_batches, steps_per_epoch
-from edgecam_training.checkpoint import Position, load_checkpoint, save_checkpoint
+from edgecam_training.checkpoint import Every, Position, load_checkpoint, save_checkpoint, sweep
 from edgecam_training.data import Item, Split, cache_folder, decode, find_photos
+from edgecam_training.distributed import ALONE, Team, joined, without_sync
 from edgecam_training.ema import Ema
 from edgecam_training.judge import Judged, judge
 from edgecam_training.losses import l1_penalty, l2_penalty, mixed_cross_entropy, penalized_weights
@@ -39,11 +42,27 @@ class Photos:
     labels: NDArray[np.int64]  # (n,)
 
 
-def train(data: Path, run: Path, options: Options, *, resume: bool = False) -> Judged:
+def train(
+    data: Path,
+    run: Path,
+    options: Options,
+    *,
+    resume: bool = False,
+    clock: Callable[[], float] = time.monotonic,
+) -> Judged:
     """Train on a folder of photos and leave a run folder. Returns the validation result.
 
-    Raises DataError, TrainingError, OutputError; KeyboardInterrupt once a stopped run is saved.
+    Under torchrun, with all its processes. Raises DataError, TrainingError, OutputError;
+    KeyboardInterrupt once a stopped run is saved.
     """
+    with joined() as team:
+        return train_with(team, data, run, options, resume=resume, clock=clock)
+
+
+def train_with(
+    team: Team, data: Path, run: Path, options: Options, *, resume: bool, clock: Callable[[], float]
+) -> Judged:
+    """What each process of the team does; only the leader writes, judges and is heard."""
     # -- the photos
     if resume:
         options = stored_options(run)
@@ -54,13 +73,21 @@ def train(data: Path, run: Path, options: Options, *, resume: bool = False) -> J
         )
     if options.mix not in {"none", *MIXES}:
         raise TrainingError(f"There is no mix {options.mix!r}. Choose one of: none, {', '.join(MIXES)}.")
-    split = find_photos(data, val_share=options.val_share, min_photos=options.min_photos, seed=options.seed)
+    split = team.told(
+        find_photos(data, val_share=options.val_share, min_photos=options.min_photos, seed=options.seed)
+        if team.leads
+        else None
+    )
     report_problems(split)
     cv2.setNumThreads(1)
     keep_freed_memory()
     cache_hw = tuple(math.ceil(side * 1.5) for side in options.input_hw)  # room for random crops
+    if not team.first_here:
+        team.wait()  # the first one on a machine decodes, the others find it done
     train_set = _photos(split.train, cache_hw)
-    val_set = _photos(split.val, options.input_hw)  # exactly what the engine will be given
+    if team.first_here:
+        team.wait()
+    val_set = _photos(split.val, options.input_hw) if team.leads else None  # just as the engine will see them
     fingerprint = _fingerprint(split, options)
     log.print(
         f"{len(split.train)} photos to train on, {len(split.val)} to validate on, "
@@ -68,7 +95,6 @@ def train(data: Path, run: Path, options: Options, *, resume: bool = False) -> J
     )
 
     # -- the network and its optimizer
-    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     torch.manual_seed(options.seed)
     model = Model(
         len(split.classes),
@@ -77,13 +103,15 @@ def train(data: Path, run: Path, options: Options, *, resume: bool = False) -> J
         dim=options.dim,
         dropout=options.dropout,
         pretrained=options.pretrained,
-    ).to(device, memory_format=torch.channels_last)
+    ).to(team.device, memory_format=torch.channels_last)
+    model.backbone.save_memory = options.save_memory
     if options.expect:
         model.classify.expect(
             expected_shares(options.expect, split.classes),
             shown=torch.bincount(torch.from_numpy(train_set.labels)) ** (1 - options.balance),
         )
     ema = Ema(model, options.ema)
+    team.sync_norms(model)
     optimizer = make_optimizer(model, options)
     start = Position(0, 0)
     if resume and (run / "checkpoint.pt").exists():
@@ -91,21 +119,30 @@ def train(data: Path, run: Path, options: Options, *, resume: bool = False) -> J
         log.print(f"Going on at epoch {start.epoch + 1}, step {start.step}.")
     # Only now is anything written: settings that do not work leave no run behind, and photos that are
     # not this run's leave it as it was.
-    run.mkdir(parents=True, exist_ok=True)
-    save_options(options, run / "options.json")
-    _save_split(data, split, run / "split.json")
+    if team.leads:
+        run.mkdir(parents=True, exist_ok=True)
+        sweep(run)
+        save_options(options, run / "options.json")
+        _save_split(data, split, run / "split.json")
     history = _history_before(run / "history.jsonl", start.epoch)
+
+    def save(position: Position) -> None:
+        if team.leads:
+            save_checkpoint(run / "checkpoint.pt", position, model, ema, optimizer, fingerprint)
+        saving.restart()
 
     # -- the steps
     steps = steps_per_epoch(len(split.train), options.batch)
+    saving = Every(options.checkpoint_minutes, clock)
     with stop_on_signal() as stop, bar() as progress:
         task = progress.add_task(
             "Training", total=options.epochs * steps, completed=start.epoch * steps, note=""
         )
         for epoch in range(start.epoch, options.epochs):
-            began, losses = time.perf_counter(), []
-            first_step = start.step if epoch == start.epoch else 0
+            here = start if epoch == start.epoch else Position(epoch, 0)
+            began, losses, first_step = clock(), list(here.losses), here.step
             unfreeze(model, epoch, options)
+            learner = team.together(Learner(model, options))
             batches = epoch_batches(
                 train_set.frames,
                 train_set.labels,
@@ -117,6 +154,7 @@ def train(data: Path, run: Path, options: Options, *, resume: bool = False) -> J
                 balance=options.balance,
                 seed=(options.seed, epoch),
                 first_step=first_step,
+                part=(team.rank, team.size),
             )
             for step, batch in enumerate(batches, start=first_step):
                 set_rates(
@@ -126,46 +164,54 @@ def train(data: Path, run: Path, options: Options, *, resume: bool = False) -> J
                     total=options.epochs * steps,
                     per_epoch=steps,
                 )
-                loss = one_step(model, optimizer, _to(batch, device), options, epoch=epoch, step=step)
-                ema.update(model)
+                n = min(options.batch, len(split.train) - step * options.batch)
+                whole = Batch(*(team.whole(tensor.to(team.device), n) for tensor in batch))
+                loss = one_step(
+                    model, optimizer, whole, options, epoch=epoch, step=step, team=team, learner=learner
+                )
+                if team.leads:
+                    ema.update(model)
                 losses.append(loss)
                 progress.advance(task)
                 progress.update(task, note=f"loss {loss:.3f}")
-                if stop.asked:
+                asked = team.total(stop.asked) > 0
+                if asked or saving.due():
+                    save(Position(epoch, step + 1, tuple(losses)))
+                if asked:
                     batches.close()
-                    save_checkpoint(
-                        run / "checkpoint.pt", Position(epoch, step + 1), model, ema, optimizer, fingerprint
-                    )
-                    raise stopped(data, run)
-            judged = judge(ema.model, val_set.frames, val_set.labels, split.classes, device)
-            seconds = time.perf_counter() - began
-            history.append(
-                {
-                    "epoch": epoch + 1,
-                    "train_loss": float(np.mean(losses)) if losses else None,
-                    "val_loss": judged.loss,
-                    "val_top1": judged.report.top1,
-                    "lr_head": optimizer.param_groups[-1]["lr"],
-                    "input_hw": list(options.train_hw(epoch)),
-                    "seconds": round(seconds, 2),
-                    "images_per_s": round(len(losses) * options.batch / seconds, 1),
-                }
-            )
-            _write_history(run / "history.jsonl", history)
-            save_checkpoint(run / "checkpoint.pt", Position(epoch + 1, 0), model, ema, optimizer, fingerprint)
-            log.print(
-                f"epoch {epoch + 1}/{options.epochs}: loss {history[-1]['train_loss'] or math.nan:.3f}, "
-                f"val top-1 {judged.report.top1:.1%}, {seconds:.0f} s"
-            )
-            if stop.asked:  # asked for while the epoch was judged
-                raise stopped(data, run)
+                    raise stopped(team, data, run)
+            if val_set is not None:
+                judged = judge(ema.model, val_set.frames, val_set.labels, split.classes, team.device)
+                seconds = clock() - began
+                history.append(
+                    {
+                        "epoch": epoch + 1,
+                        "train_loss": float(np.mean(losses)) if losses else None,
+                        "val_loss": judged.loss,
+                        "val_top1": judged.report.top1,
+                        "lr_head": optimizer.param_groups[-1]["lr"],
+                        "input_hw": list(options.train_hw(epoch)),
+                        "seconds": round(seconds, 2),
+                        "images_per_s": round((len(losses) - first_step) * options.batch / seconds, 1),
+                    }
+                )
+                _write_history(run / "history.jsonl", history)
+                log.print(
+                    f"epoch {epoch + 1}/{options.epochs}: loss {history[-1]['train_loss'] or math.nan:.3f}, "
+                    f"val top-1 {judged.report.top1:.1%}, {seconds:.0f} s"
+                )
+            save(Position(epoch + 1, 0))
+            if team.total(stop.asked) > 0:  # asked for while the epoch was judged
+                raise stopped(team, data, run)
 
     # -- what is kept
+    if val_set is None:
+        return team.told(None)
     from edgecam_training.finish import finish
 
-    judged = judge(ema.model, val_set.frames, val_set.labels, split.classes, device)
+    judged = judge(ema.model, val_set.frames, val_set.labels, split.classes, team.device)
     finish(run, ema.model.cpu(), options, split, val_set.frames, judged, history)
-    return judged
+    return team.told(judged)
 
 
 def stored_options(run: Path) -> Options:
@@ -175,20 +221,89 @@ def stored_options(run: Path) -> Options:
     return load_options(run / "options.json")
 
 
-def stopped(data: Path, run: Path) -> KeyboardInterrupt:
+def stopped(team: Team, data: Path, run: Path) -> BaseException:
     """Say how to go on with a run that was stopped and saved."""
-    log.print(f"Stopped and saved. Go on with:\n    edgecam train {data} --out {run} --resume", markup=False)
+    team.wait()  # whoever ends first has torchrun end the others, and the leader may still be writing
+    if not team.leads:
+        return SystemExit(130)
+    start = f"torchrun --nproc-per-node {team.size} -m edgecam" if team.size > 1 else "edgecam"
+    command = f"{start} train {shlex.quote(str(data))} --out {shlex.quote(str(run))} --resume"
+    log.print(f"Stopped and saved. Go on with:\n    {command}", markup=False)
     return KeyboardInterrupt()
 
 
+class Learner(nn.Module):
+    """The loss as a module's output: DistributedDataParallel watches what passes through `forward`."""
+
+    def __init__(self, model: Model, options: Options) -> None:
+        super().__init__()
+        self.model = model
+        self.options = options
+
+    def forward(self, mixed: Mixed) -> Tensor:
+        return loss_of(self.model, mixed, self.options)
+
+
 def one_step(
-    model: Model, optimizer: torch.optim.Optimizer, batch: Batch, options: Options, *, epoch: int, step: int
+    model: Model,
+    optimizer: torch.optim.Optimizer,
+    batch: Batch,
+    options: Options,
+    *,
+    epoch: int,
+    step: int,
+    team: Team = ALONE,
+    learner: nn.Module | None = None,
 ) -> float:
-    """One gradient step; returns the loss. All its randomness follows from (seed, epoch, step)."""
+    """One gradient step; returns the loss. All its randomness follows from (seed, epoch, step).
+
+    Every process mixes the whole batch alike, then works on its own parts of it. A part counts by its
+    share of the batch, so the gradient is that of the mean over the batch, however the parts differ.
+    """
     rng = torch.Generator().manual_seed(_seed_of(options.seed, epoch, step))
-    torch.manual_seed(_seed_of(options.seed, epoch, step) + 1)  # dropout
     mixed = mix(batch, options, rng, clean=epoch >= options.epochs - options.clean_epochs)
-    with torch.autocast(batch.frames.device.type, dtype=torch.bfloat16, enabled=batch.frames.is_cuda):
+    learner = learner or Learner(model, options)
+    optimizer.zero_grad()
+    value = seen = 0.0
+    parts = own_parts(len(batch.labels), options.accumulate, team)
+    for part in parts:
+        torch.manual_seed(_seed_of(options.seed, epoch, step) + 1 + part)  # dropout
+        some, share = taken(mixed, part, of=team.size * options.accumulate)
+        with without_sync(learner, part != parts[-1]):
+            loss = learner(some) * share
+            (loss * team.size).backward()  # the processes' gradients are averaged
+        value, seen = value + loss.item(), seen + share
+    team.average_statistics(model, seen)
+    torch.nn.utils.clip_grad_norm_(model.parameters(), options.clip_norm)
+    optimizer.step()
+    if not math.isfinite(value := team.total(value)) and team.leads:
+        raise TrainingError(
+            f"The loss became {value} at epoch {epoch + 1}, step {step}: training has diverged.\n"
+            f"Start again with a smaller --lr-backbone and --lr-head."
+        )
+    return value
+
+
+def own_parts(n: int, accumulate: int, team: Team) -> list[int]:
+    """The numbers of this process's parts of a batch of n. All have at least one, if need be an empty one."""
+    numbers = range(team.rank, team.size * accumulate, team.size)
+    return [number for number in numbers if number < n] or [numbers[0]]
+
+
+def taken(mixed: Mixed, part: int, *, of: int) -> tuple[Mixed, float]:
+    """Places part, part + of, ... of a batch, and their share of it. For an empty part a photo that counts 0.
+
+    Taken at intervals, the first photos of every part are the first of the batch, which SEAM looks at.
+    """
+    n = len(mixed.first)
+    places = slice(part, None, of) if part < n else slice(0, 1)
+    some = Mixed(*(field[places] for field in mixed))
+    return some, len(some.first) / n if part < n else 0.0
+
+
+def loss_of(model: Model, mixed: Mixed, options: Options) -> Tensor:
+    """The mean loss over the photos given, with its penalties; a scalar."""
+    with torch.autocast(mixed.images.device.type, dtype=torch.bfloat16, enabled=mixed.images.is_cuda):
         features = model(mixed.images)
         loss = mixed_cross_entropy(model.logits(features), mixed, smoothing=options.label_smoothing).mean()
         if options.er or options.ecr:
@@ -198,16 +313,7 @@ def one_step(
         loss = loss + options.l1 * l1_penalty(weights)
     if options.l2:
         loss = loss + options.l2 * l2_penalty(weights)
-    optimizer.zero_grad()
-    loss.backward()
-    torch.nn.utils.clip_grad_norm_(model.parameters(), options.clip_norm)
-    optimizer.step()
-    if not math.isfinite(value := loss.item()):
-        raise TrainingError(
-            f"The loss became {value} at epoch {epoch + 1}, step {step}: training has diverged.\n"
-            f"Start again with a smaller --lr-backbone and --lr-head."
-        )
-    return value
+    return loss
 
 
 def mix(batch: Batch, options: Options, rng: torch.Generator, *, clean: bool) -> Mixed:
@@ -298,10 +404,6 @@ def _photos(items: list[Item], hw: tuple[int, ...]) -> Photos:
     h, w = hw
     labels = np.array([item.label for item in items], dtype=np.int64)
     return Photos(decode(items, (h, w), cache_folder()), labels)
-
-
-def _to(batch: Batch, device: torch.device) -> Batch:
-    return Batch(batch.frames.to(device), batch.labels.to(device))
 
 
 def _seed_of(*parts: int) -> int:
