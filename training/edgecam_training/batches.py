@@ -45,7 +45,7 @@ def epoch_batches(
     part: tuple[int, int] = (0, 1),
     shards: NDArray[np.int64] | None = None,
     threads: int = 1,
-) -> Iterator[Batch]:
+) -> Generator[Batch, None, None]:
     """One epoch from `first_step` on. Every draw depends on (seed, place in the epoch) alone, so an
     epoch can be taken up again at any step and gives the same batches.
 

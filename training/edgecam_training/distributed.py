@@ -45,6 +45,15 @@ class Team:
         if self.size > 1:
             dist.barrier()
 
+    @contextmanager
+    def one_first(self) -> Iterator[None]:
+        """The first process of each machine goes through, then the others."""
+        if not self.first_here:
+            self.wait()
+        yield
+        if self.first_here:
+            self.wait()
+
     def told(self, value: T | None) -> T:
         """The leader's value, given to all; pickled on the way."""
         if self.size == 1:
@@ -82,15 +91,14 @@ class Team:
         # The norms' statistics are averaged by `average_statistics`, not overwritten with the leader's.
         return DistributedDataParallel(net, broadcast_buffers=False)
 
-    def sync_norms(self, net: nn.Module) -> nn.Module:
-        """On GPUs batch normalisation sees the whole batch; torch has no such layer for CPUs."""
-        if self.size == 1 or self.device.type == "cpu":
-            return net
-        return nn.SyncBatchNorm.convert_sync_batchnorm(net)
+    def sync_norms(self, net: nn.Module) -> None:
+        """On GPUs batch normalisation then sees the whole batch; torch has no such layer for CPUs."""
+        if self.size > 1 and self.device.type != "cpu":
+            nn.SyncBatchNorm.convert_sync_batchnorm(net)  # in place, but for a net that is a norm itself
 
     @torch.no_grad()
     def average_statistics(self, net: nn.Module, share: float) -> None:
-        """Running statistics of the norms that learn: mean over processes, weighted by their share of the batch.
+        """Running statistics of the norms that learn: the processes' mean, by their share of the batch.
 
         On CPUs each process normalises with its own part of the batch. The mean of the parts' means is the
         batch's mean; the mean of their variances leaves out how the parts differ from one another.
@@ -103,7 +111,7 @@ class Team:
             return
         flat = torch.cat([t.flatten() for t in kept]) * share
         dist.all_reduce(flat)
-        for tensor, mean in zip(kept, flat.split([t.numel() for t in kept]), strict=True):
+        for tensor, mean in zip(kept, torch.split(flat, [t.numel() for t in kept]), strict=True):
             tensor.copy_(mean.view_as(tensor))
 
 

@@ -3,6 +3,7 @@
 import hashlib
 import json
 import math
+import os
 import shlex
 import time
 from collections.abc import Callable
@@ -18,28 +19,32 @@ from torch import Tensor, nn
 
 from edgecam_engines.console import bar, log
 from edgecam_engines.errors import TrainingError
-from edgecam_engines.files import write_json
+from edgecam_engines.files import write_atomically, write_json
 from edgecam_engines.signals import stop_on_signal
 from edgecam_training.allocator import keep_freed_memory
-from edgecam_training.batches import Batch, epoch_batches, steps_per_epoch
-from edgecam_training.checkpoint import Every, Position, load_checkpoint, save_checkpoint, sweep
-from edgecam_training.data import Item, Split, cache_folder, decode, find_photos
+from edgecam_training.batches import Batch, Frames, epoch_batches, steps_per_epoch
+from edgecam_training.checkpoint import Alarm, Checkpoint, Position, sweep
+from edgecam_training.data import Split, cache_folder, decode, find_photos
 from edgecam_training.distributed import ALONE, Team, joined, without_sync
 from edgecam_training.ema import Ema
+from edgecam_training.items import Item
 from edgecam_training.judge import Judged, judge
+from edgecam_training.keep import kept
 from edgecam_training.losses import l1_penalty, l2_penalty, mixed_cross_entropy, penalized_weights
 from edgecam_training.mixing import MIXES, Mixed, unmixed
 from edgecam_training.model import Model
 from edgecam_training.options import Options, load_options, save_options, shrunk
 from edgecam_training.seam import present_classes, rescale_losses, shrink, statistics_kept
+from edgecam_training.shards import ShardPhotos, shard_numbers
 
 
 @dataclass(frozen=True)
 class Photos:
-    """Decoded photos and their labels."""
+    """Photos, all decoded or still in shards, and their labels."""
 
-    frames: NDArray[np.uint8]  # (n, h, w, 3) BGR
+    frames: Frames  # n times (h, w, 3) uint8 BGR
     labels: NDArray[np.int64]  # (n,)
+    shards: NDArray[np.int64] | None = None  # (n,) in which of them each lies
 
 
 def train(
@@ -47,75 +52,54 @@ def train(
     run: Path,
     options: Options,
     *,
+    val: Path | None = None,
     resume: bool = False,
     clock: Callable[[], float] = time.monotonic,
 ) -> Judged:
-    """Train on a folder of photos and leave a run folder. Returns the validation result.
+    """Train on photos, in folders or shards, and leave a run folder. Returns the validation result.
 
-    Under torchrun, with all its processes. Raises DataError, TrainingError, OutputError;
-    KeyboardInterrupt once a stopped run is saved.
+    Under torchrun, with all its processes; those on other machines see data and run at the same places.
+    Raises DataError, TrainingError, OutputError; KeyboardInterrupt once a stopped run is saved.
     """
     with joined() as team:
-        return train_with(team, data, run, options, resume=resume, clock=clock)
+        return train_with(team, data, run, options, val=val, resume=resume, clock=clock)
 
 
 def train_with(
-    team: Team, data: Path, run: Path, options: Options, *, resume: bool, clock: Callable[[], float]
+    team: Team,
+    data: Path,
+    run: Path,
+    options: Options,
+    *,
+    val: Path | None,
+    resume: bool,
+    clock: Callable[[], float],
 ) -> Judged:
     """What each process of the team does; only the leader writes, judges and is heard."""
     # -- the photos
-    if resume:
-        options = stored_options(run)
-    elif (run / "options.json").exists():
-        raise TrainingError(
-            f"{run} already holds a run.\n"
-            f"Go on with it by adding --resume, or choose another folder with --out."
-        )
-    if options.mix not in {"none", *MIXES}:
-        raise TrainingError(f"There is no mix {options.mix!r}. Choose one of: none, {', '.join(MIXES)}.")
-    split = team.told(
-        find_photos(data, val_share=options.val_share, min_photos=options.min_photos, seed=options.seed)
-        if team.leads
-        else None
-    )
-    report_problems(split)
+    options, split = team.told(prepared(data, val, run, options, resume=resume) if team.leads else None)
     cv2.setNumThreads(1)
     keep_freed_memory()
-    cache_hw = tuple(math.ceil(side * 1.5) for side in options.input_hw)  # room for random crops
-    if not team.first_here:
-        team.wait()  # the first one on a machine decodes, the others find it done
-    train_set = _photos(split.train, cache_hw)
-    if team.first_here:
-        team.wait()
-    val_set = _photos(split.val, options.input_hw) if team.leads else None  # just as the engine will see them
-    fingerprint = _fingerprint(split, options)
+    with team.one_first():  # it decodes what the others then find done
+        train_set = to_learn_from(split.train, options.input_hw)
+        val_frames = decode(split.val, options.input_hw, cache_folder())  # just as the engine will see them
+    val_labels = _labels(split.val)
     log.print(
         f"{len(split.train)} photos to train on, {len(split.val)} to validate on, "
         f"{len(split.classes)} classes; {options.backbone} with the {options.head} head."
     )
 
     # -- the network and its optimizer
-    torch.manual_seed(options.seed)
-    model = Model(
-        len(split.classes),
-        backbone=options.backbone,
-        head=options.head,
-        dim=options.dim,
-        dropout=options.dropout,
-        pretrained=options.pretrained,
-    ).to(team.device, memory_format=torch.channels_last)
-    model.backbone.save_memory = options.save_memory
-    if options.expect:
-        model.classify.expect(
-            expected_shares(options.expect, split.classes),
-            shown=torch.bincount(torch.from_numpy(train_set.labels)) ** (1 - options.balance),
-        )
+    model = make_model(options, split.classes, train_set.labels).to(
+        team.device, memory_format=torch.channels_last
+    )
     ema = Ema(model, options.ema)
     team.sync_norms(model)
     optimizer = make_optimizer(model, options)
+    checkpoint = Checkpoint(run / "checkpoint.pt", model, ema, optimizer, _fingerprint(split, options))
     start = Position(0, 0)
-    if resume and (run / "checkpoint.pt").exists():
-        start = load_checkpoint(run / "checkpoint.pt", model, ema, optimizer, fingerprint)
+    if resume and checkpoint.path.exists():
+        start = checkpoint.load()
         log.print(f"Going on at epoch {start.epoch + 1}, step {start.step}.")
     # Only now is anything written: settings that do not work leave no run behind, and photos that are
     # not this run's leave it as it was.
@@ -123,17 +107,12 @@ def train_with(
         run.mkdir(parents=True, exist_ok=True)
         sweep(run)
         save_options(options, run / "options.json")
-        _save_split(data, split, run / "split.json")
+        _save_split(data, kept(split, run / "photos"), run / "split.json")
     history = _history_before(run / "history.jsonl", start.epoch)
-
-    def save(position: Position) -> None:
-        if team.leads:
-            save_checkpoint(run / "checkpoint.pt", position, model, ema, optimizer, fingerprint)
-        saving.restart()
 
     # -- the steps
     steps = steps_per_epoch(len(split.train), options.batch)
-    saving = Every(options.checkpoint_minutes, clock)
+    alarm = Alarm(options.checkpoint_minutes, clock)
     with stop_on_signal() as stop, bar() as progress:
         task = progress.add_task(
             "Training", total=options.epochs * steps, completed=start.epoch * steps, note=""
@@ -155,6 +134,8 @@ def train_with(
                 seed=(options.seed, epoch),
                 first_step=first_step,
                 part=(team.rank, team.size),
+                shards=train_set.shards,
+                threads=1 if train_set.shards is None else os.cpu_count() or 1,
             )
             for step, batch in enumerate(batches, start=first_step):
                 set_rates(
@@ -175,14 +156,14 @@ def train_with(
                 progress.advance(task)
                 progress.update(task, note=f"loss {loss:.3f}")
                 asked = team.total(stop.asked) > 0
-                if asked or saving.due():
-                    save(Position(epoch, step + 1, tuple(losses)))
+                if team.leads and (asked or alarm.due()):
+                    checkpoint.save(Position(epoch, step + 1, tuple(losses)))
+                    alarm.restart()
                 if asked:
                     batches.close()
-                    raise stopped(team, data, run)
-            if val_set is not None:
-                judged = judge(ema.model, val_set.frames, val_set.labels, split.classes, team.device)
-                seconds = clock() - began
+                    raise stopped(team, data, val, run)
+            if team.leads:
+                judged = judge(ema.model, val_frames, val_labels, split.classes, team.device)
                 history.append(
                     {
                         "epoch": epoch + 1,
@@ -191,27 +172,72 @@ def train_with(
                         "val_top1": judged.report.top1,
                         "lr_head": optimizer.param_groups[-1]["lr"],
                         "input_hw": list(options.train_hw(epoch)),
-                        "seconds": round(seconds, 2),
-                        "images_per_s": round((len(losses) - first_step) * options.batch / seconds, 1),
+                        **_pace((len(losses) - first_step) * options.batch, clock() - began),
                     }
                 )
-                _write_history(run / "history.jsonl", history)
-                log.print(
-                    f"epoch {epoch + 1}/{options.epochs}: loss {history[-1]['train_loss'] or math.nan:.3f}, "
-                    f"val top-1 {judged.report.top1:.1%}, {seconds:.0f} s"
-                )
-            save(Position(epoch + 1, 0))
+                record(run, history, options.epochs)
+                checkpoint.save(Position(epoch + 1, 0))
             if team.total(stop.asked) > 0:  # asked for while the epoch was judged
-                raise stopped(team, data, run)
+                raise stopped(team, data, val, run)
 
     # -- what is kept
-    if val_set is None:
+    if not team.leads:
         return team.told(None)
     from edgecam_training.finish import finish
 
-    judged = judge(ema.model, val_set.frames, val_set.labels, split.classes, team.device)
-    finish(run, ema.model.cpu(), options, split, val_set.frames, judged, history)
+    judged = judge(ema.model, val_frames, val_labels, split.classes, team.device)
+    finish(run, ema.model.cpu(), options, split, val_frames, judged, history)
     return team.told(judged)
+
+
+def make_model(options: Options, classes: tuple[str, ...], labels: NDArray[np.int64]) -> Model:
+    """The network at its start, on the CPU; `labels` (n,) are those of the photos it will see."""
+    torch.manual_seed(options.seed)
+    model = Model(
+        len(classes),
+        backbone=options.backbone,
+        head=options.head,
+        dim=options.dim,
+        dropout=options.dropout,
+        pretrained=options.pretrained,
+    )
+    model.backbone.save_memory = options.save_memory
+    if options.expect:
+        model.classify.expect(
+            expected_shares(options.expect, classes),
+            shown=torch.bincount(torch.from_numpy(labels)) ** (1 - options.balance),
+        )
+    return model
+
+
+def record(run: Path, history: list[dict[str, Any]], epochs: int) -> None:
+    """Keep the history, and say how its last epoch went."""
+    write_atomically(run / "history.jsonl", "".join(json.dumps(row) + "\n" for row in history))
+    row = history[-1]
+    log.print(
+        f"epoch {row['epoch']}/{epochs}: loss {row['train_loss'] or math.nan:.3f}, "
+        f"val top-1 {row['val_top1']:.1%}, {row['seconds']:.0f} s"
+    )
+
+
+def prepared(
+    data: Path, val: Path | None, run: Path, options: Options, *, resume: bool
+) -> tuple[Options, Split]:
+    """The settings that count, and the photos; every photo left out is named. Writes nothing."""
+    if resume:
+        options = stored_options(run)
+    elif (run / "options.json").exists():
+        raise TrainingError(
+            f"{run} already holds a run.\n"
+            f"Go on with it by adding --resume, or choose another folder with --out."
+        )
+    if options.mix not in {"none", *MIXES}:
+        raise TrainingError(f"There is no mix {options.mix!r}. Choose one of: none, {', '.join(MIXES)}.")
+    split = find_photos(
+        data, val=val, val_share=options.val_share, min_photos=options.min_photos, seed=options.seed
+    )
+    report_problems(split)
+    return options, split
 
 
 def stored_options(run: Path) -> Options:
@@ -221,14 +247,16 @@ def stored_options(run: Path) -> Options:
     return load_options(run / "options.json")
 
 
-def stopped(team: Team, data: Path, run: Path) -> BaseException:
+def stopped(team: Team, data: Path, val: Path | None, run: Path) -> BaseException:
     """Say how to go on with a run that was stopped and saved."""
     team.wait()  # whoever ends first has torchrun end the others, and the leader may still be writing
     if not team.leads:
         return SystemExit(130)
     start = f"torchrun --nproc-per-node {team.size} -m edgecam" if team.size > 1 else "edgecam"
-    command = f"{start} train {shlex.quote(str(data))} --out {shlex.quote(str(run))} --resume"
-    log.print(f"Stopped and saved. Go on with:\n    {command}", markup=False)
+    places = [str(data), *(["--val", str(val)] if val else []), "--out", str(run)]
+    log.print(
+        f"Stopped and saved. Go on with:\n    {start} train {shlex.join(places)} --resume", markup=False
+    )
     return KeyboardInterrupt()
 
 
@@ -394,16 +422,23 @@ def expected_shares(expect: dict[str, float], classes: tuple[str, ...]) -> Tenso
     return torch.tensor([expect[name] for name in classes])
 
 
+def to_learn_from(items: list[Item], input_hw: tuple[int, int]) -> Photos:
+    """The training photos, half as large again as the input, so that random crops lose nothing."""
+    h, w = (math.ceil(side * 1.5) for side in input_hw)
+    shards = shard_numbers(items)
+    if shards is not None:
+        return Photos(ShardPhotos(items, (h, w)), _labels(items), shards)
+    return Photos(decode(items, (h, w), cache_folder()), _labels(items))
+
+
 def report_problems(split: Split) -> None:
     """Name every file that was left out."""
     for problem in split.problems:
         log.print(f"left out {problem.path}: {problem.reason}", style="yellow", markup=False)
 
 
-def _photos(items: list[Item], hw: tuple[int, ...]) -> Photos:
-    h, w = hw
-    labels = np.array([item.label for item in items], dtype=np.int64)
-    return Photos(decode(items, (h, w), cache_folder()), labels)
+def _labels(items: list[Item]) -> NDArray[np.int64]:
+    return np.array([item.label for item in items], dtype=np.int64)
 
 
 def _seed_of(*parts: int) -> int:
@@ -432,7 +467,5 @@ def _history_before(path: Path, epoch: int) -> list[dict[str, Any]]:
     return [row for row in map(json.loads, path.read_text().splitlines()) if row["epoch"] <= epoch]
 
 
-def _write_history(path: Path, history: list[dict[str, Any]]) -> None:
-    from edgecam_engines.files import write_atomically
-
-    write_atomically(path, "".join(json.dumps(row) + "\n" for row in history))
+def _pace(photos: int, seconds: float) -> dict[str, float]:
+    return {"seconds": round(seconds, 2), "images_per_s": round(photos / seconds, 1)}

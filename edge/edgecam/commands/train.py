@@ -9,13 +9,14 @@ from edgecam_engines.errors import TrainingError
 from edgecam_training.options import Options
 
 
-def train(data: Path, out: Path, options: Options, *, resume: bool, json: bool) -> None:
+def train(data: Path, out: Path, options: Options, *, val: Path | None, resume: bool, json: bool) -> None:
     """Train, and with `json` print what came of it. Raises DataError, TrainingError, OutputError."""
     need_torch()
+    from edgecam_training.distributed import is_leader
     from edgecam_training.train import train as run
 
-    judged = run(data, out, options, resume=resume)
-    if json:
+    judged = run(data, out, options, val=val, resume=resume)
+    if json and is_leader():
         scores = judged.report
         emit(
             {
