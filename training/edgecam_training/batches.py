@@ -1,6 +1,6 @@
 """Batches of augmented photos, made in a thread while the network works on the one before."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import NamedTuple, Protocol
 

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, field
 from datetime import timedelta
+from inspect import signature
 from typing import Final, TypeVar
 
 import torch
@@ -89,12 +90,14 @@ class Team:
         if self.size == 1:
             return net
         # The norms' statistics are averaged by `average_statistics`, not overwritten with the leader's.
-        return DistributedDataParallel(net, broadcast_buffers=False)
+        names = signature(DistributedDataParallel).parameters
+        switch = "forward_sync_buffers" if "forward_sync_buffers" in names else "broadcast_buffers"
+        return DistributedDataParallel(net, **{switch: False})
 
     def sync_norms(self, net: nn.Module) -> None:
         """On GPUs batch normalisation then sees the whole batch; torch has no such layer for CPUs."""
         if self.size > 1 and self.device.type != "cpu":
-            nn.SyncBatchNorm.convert_sync_batchnorm(net)  # in place, but for a net that is a norm itself
+            nn.SyncBatchNorm.convert_sync_batchnorm(net)  # type: ignore[no-untyped-call]  # in place, but for a net that is a norm itself
 
     @torch.no_grad()
     def average_statistics(self, net: nn.Module, share: float) -> None:
