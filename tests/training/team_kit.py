@@ -31,6 +31,8 @@ OPTIONS: Final = Options(
     dropout=0.0,  # its draws are not those of the whole batch
     clean_epochs=0,
     mix_probability=1.0,
+    er=0.0,  # SEAM's share of a part is rounded up, so uneven parts look at a photo more than the batch
+    ecr=0.0,
 )
 
 
@@ -40,16 +42,18 @@ class Case(NamedTuple):
     n: int
     changes: dict[str, Any]
     norms_learn: bool = False
+    tolerance: float = 1e-6  # SEAM's maps are hardened: a last bit can move a pixel to another class
 
 
 CASES: Final = {
     "equal parts": Case(8, {"l1": 1e-4, "l2": 1e-3}),
-    "unequal parts": Case(7, {"er": 0.0, "ecr": 0.0}),
-    "a process without a photo": Case(1, {"er": 0.0, "ecr": 0.0}),
-    "accumulated": Case(16, {"accumulate": 2}),
-    "accumulated in unequal parts": Case(5, {"accumulate": 3, "er": 0.0, "ecr": 0.0}),
+    "unequal parts": Case(7, {}),
+    "a process without a photo": Case(1, {}),
+    "accumulated": Case(8, {"accumulate": 2}),
+    "accumulated in unequal parts": Case(5, {"accumulate": 3}),
     "with activations computed again": Case(8, {"save_memory": True}),
-    "norms that learn": Case(8, {"er": 0.0, "ecr": 0.0}, norms_learn=True),
+    "with SEAM": Case(16, {"er": 0.1, "ecr": 0.1, "accumulate": 2}, tolerance=1e-4),
+    "norms that learn": Case(8, {}, norms_learn=True),
 }
 
 

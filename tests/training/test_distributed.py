@@ -37,12 +37,12 @@ def furthest(a: dict[str, torch.Tensor], b: dict[str, torch.Tensor]) -> float:
 
 @pytest.mark.parametrize("name", [name for name, case in CASES.items() if not case.norms_learn])
 def test_two_processes_take_the_step_of_one(together: Path, name: str) -> None:
-    """Exact but for the order of sums: 1e-5 on weights that a step moves by up to 0.05."""
+    """Exact but for the order of sums: 1e-6 on weights that the steps move by more than 1e-3."""
     alone = steps_of(CASES[name], ALONE)
     for rank in range(2):
         done = done_by(together, rank, name)
-        assert done.losses == pytest.approx(alone.losses, rel=1e-5)
-        assert furthest(done.state, alone.state) < 1e-5
+        assert done.losses == pytest.approx(alone.losses, rel=CASES[name].tolerance)
+        assert furthest(done.state, alone.state) < CASES[name].tolerance
     start = steps_of(CASES[name], ALONE, steps=0)
     assert furthest(start.state, alone.state) > 1e-3  # there was something to agree on
 
@@ -95,7 +95,7 @@ def test_a_whole_run_of_two_is_the_run_of_one(
 def test_one_process_can_go_on_with_what_two_began(together: Path) -> None:
     """The checkpoint says nothing of how many there were, and their split is the same."""
     split = json.loads((together / "norms kept" / "split.json").read_text())
-    assert len(split["train"]) == 27 + 0 * len(split["val"])
+    assert (len(split["train"]), len(split["val"])) == (27, 6)
     state = torch.load(together / "norms kept" / "checkpoint.pt", weights_only=True)
     assert state["position"] == [2, 0]
 
