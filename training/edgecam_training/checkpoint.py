@@ -97,6 +97,8 @@ class Alarm:
 
 
 def sweep(run: Path) -> None:
-    """Remove what a killed process had begun to write beside its files."""
-    for half in (*run.glob(".checkpoint-*.pt"), *run.glob(".history-*.jsonl")):
-        half.unlink(missing_ok=True)
+    """Remove what a killed process had begun to write beside the files of a run that goes on."""
+    for file in ("checkpoint.pt", "history.jsonl", "options.json", "split.json"):
+        stem, _, suffix = file.partition(".")
+        for half in run.glob(f".{stem}-*.{suffix}"):
+            half.unlink(missing_ok=True)
