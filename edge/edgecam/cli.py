@@ -59,14 +59,29 @@ BackendName = Annotated[
 
 @app.command()
 def train(
-    data: Annotated[Path, typer.Argument(help="DATA/CLASS/*.jpg, or DATA/train and DATA/val.")],
+    data: Annotated[
+        Path,
+        typer.Argument(help="DATA/CLASS/*.jpg, or DATA/train and DATA/val; or shards, SHARD-{000..099}.tar."),
+    ],
     out: Annotated[Path, typer.Option(help="Folder for the run.")] = Path("run"),
+    val: Annotated[
+        Path | None, typer.Option(help="Photos or shards to judge by; else DATA/val or a share of DATA.")
+    ] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with the run in --out.")] = False,
     size: Annotated[
         str, typer.Option(help="Input pixels, SIDE or HEIGHTxWIDTH, multiples of 32.")
     ] = f"{DEFAULT.input_height}x{DEFAULT.input_width}",
     epochs: Annotated[int, typer.Option(help="Passes over the photos.")] = DEFAULT.epochs,
     batch: Annotated[int, typer.Option(help="Photos a step.")] = DEFAULT.batch,
+    accumulate: Annotated[
+        int, typer.Option(help="Parts to split each step into, where memory is short.")
+    ] = DEFAULT.accumulate,
+    save_memory: Annotated[
+        bool, typer.Option("--save-memory", help="Compute the backbone's activations twice, not keep them.")
+    ] = False,
+    checkpoint_minutes: Annotated[
+        float, typer.Option(help="Save at least this often, besides after every epoch.")
+    ] = DEFAULT.checkpoint_minutes,
     backbone: Annotated[str, typer.Option(help="This or a torchvision classifier.")] = DEFAULT.backbone,
     head: Annotated[
         str, typer.Option(help="linear (attention), plain, moe; to compare: linear-elu, linear-relu.")
@@ -166,6 +181,9 @@ def train(
         input_width=width,
         epochs=epochs,
         batch=batch,
+        accumulate=accumulate,
+        save_memory=save_memory,
+        checkpoint_minutes=checkpoint_minutes,
         backbone=backbone,
         head=head,
         experts=experts,
@@ -208,7 +226,7 @@ def train(
         balance=balance,
         expect=parse_shares(expect),
     )
-    train(data, out, options, resume=resume, explain_mix=explain_mix, json=json)
+    train(data, out, options, val=val, resume=resume, explain_mix=explain_mix, json=json)
 
 
 @app.command("build-engine")
@@ -429,6 +447,20 @@ def augment(
         threads=threads,
         json=json,
     )
+
+
+@data.command()
+def shards(
+    data: Annotated[Path, typer.Argument(help="DATA/CLASS/*.jpg, or DATA/train and DATA/val.")],
+    out: Annotated[Path, typer.Option(help="Folder for the shards; without any yet.")],
+    per_shard: Annotated[int, typer.Option(min=1, help="Photos a shard.")] = 1000,
+    seed: Annotated[int, typer.Option(help="Of the order of the photos.")] = 0,
+    json: Json = False,
+) -> None:
+    """Pack a folder of photos into WebDataset shards, for sets larger than folders bear."""
+    from edgecam.commands.shards import shards
+
+    shards(data, out, per_shard=per_shard, seed=seed, json=json)
 
 
 def main() -> None:

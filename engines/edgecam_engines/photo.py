@@ -1,5 +1,6 @@
 """Reading photos from disk, with every way in which a file can be bad named."""
 
+import io
 import struct
 import warnings
 from pathlib import Path
@@ -36,14 +37,29 @@ def read_photo(path: Path) -> Frame:
     Raises BadPhoto: empty, truncated, not an image, or more than MAX_PIXELS in its header (checked
     before anything is decoded).
     """
+    try:
+        empty = path.stat().st_size == 0
+    except OSError as error:
+        raise BadPhoto(path, str(error) or type(error).__name__) from error
+    if empty:
+        raise BadPhoto(path, "the file has 0 bytes")
+    return _decoded(path, path)
+
+
+def photo_from_bytes(content: bytes, path: Path) -> Frame:
+    """The same for a file's content; `path` is what errors call it."""
+    if not content:
+        raise BadPhoto(path, "the file has 0 bytes")
+    return _decoded(io.BytesIO(content), path)
+
+
+def _decoded(source: Path | io.BytesIO, path: Path) -> Frame:
     from PIL import Image, ImageOps, UnidentifiedImageError
 
     try:
-        if path.stat().st_size == 0:
-            raise BadPhoto(path, "the file has 0 bytes")
         with warnings.catch_warnings():
             warnings.simplefilter("error", Image.DecompressionBombWarning)
-            opened = Image.open(path)
+            opened = Image.open(source)
         with opened as image:
             width, height = image.size
             if width * height > MAX_PIXELS:

@@ -180,3 +180,16 @@ def test_a_photo_shown_twice_in_an_epoch_is_changed_in_two_ways() -> None:
     rare = batch.frames[batch.labels == 1]
     assert len(rare) >= 5
     assert len({frame.numpy().tobytes() for frame in rare}) == len(rare)
+
+
+@pytest.mark.parametrize("size", [1, 2, 3, 5])
+def test_processes_make_the_batches_of_one(size: int) -> None:
+    for step, whole in enumerate(batches()):
+        for rank in range(size):
+            part = list(
+                epoch_batches(
+                    PHOTOS, LABELS, hw=(32, 48), batch=4, min_crop=0.35, seed=(5, 0), part=(rank, size)
+                )
+            )[step]
+            assert torch.equal(part.frames, whole.frames[rank::size])
+            assert torch.equal(part.labels, whole.labels[rank::size])

@@ -14,7 +14,8 @@ import edgecam_training.data as data_module
 from edgecam_engines.errors import DataError, OutputError
 from edgecam_engines.geometry import fit
 from edgecam_engines.photo import read_photo
-from edgecam_training.data import Item, Split, cache_folder, decode, find_photos
+from edgecam_training.data import Split, cache_folder, decode, find_photos
+from edgecam_training.items import Item, read_item
 from training.photo_kit import COLOURS, make_photos, picture, save
 
 CLASSES = tuple(COLOURS)
@@ -223,7 +224,7 @@ def test_photos_are_decoded_once_and_then_read_from_the_cache(
     first = np.array(decode(items, (48, 48), cache_folder()))
     assert cache_folder().is_relative_to(own_cache)
     opened: list[Path] = []
-    monkeypatch.setattr(data_module, "read_photo", lambda path: opened.append(path) or read_photo(path))
+    monkeypatch.setattr(data_module, "read_item", lambda item: opened.append(item.path) or read_item(item))
     np.testing.assert_array_equal(decode(items, (48, 48), cache_folder()), first)
     assert opened == []
     decode(items, (48, 64), cache_folder())  # another size is another file

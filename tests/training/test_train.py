@@ -66,11 +66,11 @@ def at_step(monkeypatch: pytest.MonkeyPatch) -> Callable[[int, int, Callable[[],
     """at_step(epoch, step, act): do something in the middle of that step, once."""
 
     def arrange(at_epoch: int, at: int, act: Callable[[], object]) -> None:
-        def acting(*given: Any, epoch: int, step: int) -> float:
+        def acting(*given: Any, epoch: int, step: int, **team: Any) -> float:
             if (epoch, step) == (at_epoch, at):
                 monkeypatch.setattr(train_module, "one_step", one_step)
                 act()
-            return one_step(*given, epoch=epoch, step=step)
+            return one_step(*given, epoch=epoch, step=step, **team)
 
         monkeypatch.setattr(train_module, "one_step", acting)
 
@@ -252,6 +252,23 @@ def test_two_runs_with_one_seed_are_equal_and_another_seed_differs(
     assert same_to_the_last_bit(checkpoint(tmp_path / "again"), straight)
     train(photos, tmp_path / "other", replace(OPTIONS, seed=1))
     assert not same_to_the_last_bit(checkpoint(tmp_path / "other")["model"], straight["model"])
+
+
+def test_a_long_epoch_is_saved_on_the_way_as_often_as_asked(
+    photos: Path, tmp_path: Path, finished: list[tuple[Any, ...]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    saved: list[tuple[int, int, int]] = []
+    save = train_module.Checkpoint.save
+
+    def watched(self: Any, position: Any) -> None:
+        saved.append((position.epoch, position.step, len(position.losses)))
+        save(self, position)
+
+    monkeypatch.setattr(train_module.Checkpoint, "save", watched)
+    minutes = iter(range(1000))  # looked at before the first step, after each, and once more for each save
+    options = replace(OPTIONS, epochs=1, checkpoint_minutes=2)
+    train(photos, tmp_path / "run", options, clock=lambda: 60.0 * next(minutes))
+    assert saved == [(0, 1, 1), (0, 3, 3), (1, 0, 0)]
 
 
 @pytest.mark.parametrize("last", [False, True], ids=["after the first epoch", "after the last"])
@@ -463,6 +480,21 @@ def test_decay_acts_on_weights_alone_and_every_parameter_is_learned_once() -> No
     assert {rates[id(p)] for p in (*model.head.parameters(), *model.classify.parameters())} == {
         options.lr_head
     }
+
+
+@pytest.mark.parametrize("accumulate", [2, 3, 8])
+def test_parts_of_a_batch_add_up_to_its_step(accumulate: int) -> None:
+    """With norms that keep their statistics; by plain descent, that shows gradients as they are."""
+    after = []
+    for parts in (1, accumulate):
+        model, options = made(accumulate=parts, mix_probability=1.0, dropout=0.0, er=0.0, ecr=0.0, l1=1e-4)
+        model.eval()
+        optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+        loss = one_step(model, optimizer, a_batch(), options, epoch=0, step=0)
+        after.append((loss, model.state_dict()))
+    (loss, whole), (added, parted) = after
+    assert added == pytest.approx(loss, rel=1e-6)
+    assert all(torch.allclose(whole[name], parted[name], atol=1e-6) for name in whole)
 
 
 def test_l2_is_a_term_of_the_loss_and_decay_is_not() -> None:

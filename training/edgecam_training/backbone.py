@@ -10,6 +10,7 @@ from torchvision.models.efficientnet import EfficientNet
 from torchvision.ops import SqueezeExcitation
 
 from edgecam_engines.errors import TrainingError
+from edgecam_training.recompute import recomputed
 
 DEFAULT: Final = "efficientnet_lite0"
 IMAGENET_MEAN: Final = (123.675, 116.28, 103.53)  # RGB, on 0..255: torchvision's weights expect it
@@ -30,6 +31,8 @@ class Backbone(nn.Module):
     `channels` are theirs, in that order. h and w are multiples of 32.
     """
 
+    save_memory = False  # keep no activations inside the stages; compute them again on the way back
+
     def __init__(self, body: Body) -> None:
         super().__init__()
         self.body = nn.ModuleList(body.modules)
@@ -46,10 +49,13 @@ class Backbone(nn.Module):
         x = (pixels - self.mean) / self.std
         tapped: list[Tensor] = []
         for index, module in enumerate(self.body):
-            x = module(x)
+            x = recomputed(module, x) if self._learns(module) else module(x)
             if index in self.taps:
                 tapped.append(x)
         return tapped[0], tapped[1]
+
+    def _learns(self, module: nn.Module) -> bool:
+        return self.save_memory and module.training and torch.is_grad_enabled()
 
 
 def _find_taps(modules: list[nn.Module]) -> tuple[tuple[int, int], tuple[int, int]]:

@@ -6,7 +6,6 @@ from collections import Counter, defaultdict
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple
 
 import cv2
 import numpy as np
@@ -16,21 +15,8 @@ from edgecam_engines.console import track
 from edgecam_engines.errors import DataError, OutputError
 from edgecam_engines.geometry import fit
 from edgecam_engines.photo import BadPhoto, is_photo, read_photo
-
-
-class Item(NamedTuple):
-    """One photo and what is on it."""
-
-    path: Path
-    label: int
-    digest: str  # SHA-256 of the file
-
-
-class Problem(NamedTuple):
-    """One file that was left out, and why."""
-
-    path: Path
-    reason: str
+from edgecam_training.items import Item, Problem, read_item
+from edgecam_training.shards import indexed, is_sharded, shard_classes, shard_files, shard_items
 
 
 @dataclass(frozen=True)
@@ -43,39 +29,59 @@ class Split:
     problems: list[Problem]  # left out; every one is reported by name
 
 
-def find_photos(data: Path, *, val_share: float, min_photos: int, seed: int) -> Split:
-    """Read DATA/CLASS/* or DATA/train/CLASS/* and DATA/val/CLASS/*.
+def find_photos(
+    data: Path, *, val_share: float, min_photos: int, seed: int, val: Path | None = None
+) -> Split:
+    """Read DATA/CLASS/* or DATA/train/CLASS/* and DATA/val/CLASS/*, or shards in the place of class folders.
 
-    Without a val folder, `val_share` of each class is drawn with the seed. A photo that is also in val
-    (by content) is taken out of train. Raises DataError when there is nothing sound to train on.
+    Without a val folder (or `val`), `val_share` of each class is drawn with the seed. A photo that is also in
+    val (by content) is taken out of train. Raises DataError when there is nothing sound to train on.
     """
-    if not data.is_dir():
-        raise DataError(f"{data} is not a folder.\nGive a folder with one folder of photos a class.")
+    if val is None and (data / "train").is_dir() and (data / "val").is_dir():
+        data, val = data / "train", data / "val"
     problems: list[Problem] = []
-    parted = (data / "train").is_dir() and (data / "val").is_dir()
-    classes = _classes(data / "train" if parted else data)
-    train = _items(data / "train" if parted else data, classes, problems)
-    if parted:
-        extra = sorted(set(_folders(data / "val")) - set(classes))
-        if extra:
-            raise DataError(f"{data / 'val'} has classes that train lacks: {', '.join(extra)}.")
-        val = _items(data / "val", classes, problems)
-        train = _without(train, val, problems)
+    classes, train = listed(data, problems)
+    if val is not None:
+        _, judging = listed(val, problems, classes)
+        train = _without(train, judging, problems)
     else:
         train = _unique(train, problems)
-        train, val = _drawn(train, len(classes), val_share, seed)
+        train, judging = _drawn(train, len(classes), val_share, seed)
     _refuse_small(classes, train, problems, min_photos)
-    if not val:
+    if not judging:
         raise DataError(f"{data} leaves no photo for validation. Add photos, or a val folder beside train.")
-    return Split(classes, train, val, problems)
+    return Split(classes, train, judging, problems)
+
+
+def listed(
+    root: Path, problems: list[Problem], known: tuple[str, ...] | None = None
+) -> tuple[tuple[str, ...], list[Item]]:
+    """The classes (those `known` already, or else its own) and every sound photo of a folder or of shards,
+    class by class. Raises DataError."""
+    sharded = is_sharded(root)
+    if not sharded and not root.is_dir():
+        raise DataError(
+            f"{root} is not a folder.\n"
+            f"Give a folder with one folder of photos a class, or a folder of WebDataset shards."
+        )
+    files = shard_files(root) if sharded else []
+    indexes = indexed(files, cache_folder())
+    names = shard_classes(files, indexes) if sharded else tuple(_folders(root))
+    classes = known or _two_or_more(root, names)
+    extra = sorted(set(names) - set(classes))
+    if extra:
+        raise DataError(f"{root} has classes that train lacks: {', '.join(extra)}.")
+    if not sharded:
+        return classes, _items(root, classes, problems)
+    items = shard_items(files, indexes, names, problems)
+    return classes, [item._replace(label=classes.index(names[item.label])) for item in items]
 
 
 def _folders(root: Path) -> list[str]:
     return sorted(p.name for p in root.iterdir() if p.is_dir() and not p.name.startswith("."))
 
 
-def _classes(root: Path) -> tuple[str, ...]:
-    classes = tuple(_folders(root))
+def _two_or_more(root: Path, classes: tuple[str, ...]) -> tuple[str, ...]:
     if len(classes) < 2:
         found = f"one class folder ({classes[0]})" if classes else "no class folders"
         raise DataError(
@@ -195,7 +201,7 @@ def _fill(path: Path, items: list[Item], hw: tuple[int, int]) -> None:
         with beside.open("r+b") as file:
             os.posix_fallocate(file.fileno(), 0, beside.stat().st_size)
         with ThreadPoolExecutor() as pool:
-            photos = pool.map(lambda item: fit(read_photo(item.path), hw), items)
+            photos = pool.map(lambda item: fit(read_item(item), hw), items)
             for index, photo in enumerate(track(photos, "Decoding", len(items))):
                 array[index] = photo
         array.flush()

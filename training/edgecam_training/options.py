@@ -25,7 +25,11 @@ class Options:
     expert_balance: float = 0.01  # loss term against unevenly used experts
     pretrained: bool = True
     epochs: int = 12
-    batch: int = 32
+    batch: int = 32  # photos a step, over all processes
+    # Means: what they cost changes, what is learned does not (batch norms see each part by itself)
+    accumulate: int = 1  # parts that a process works through one after the other in each step
+    save_memory: bool = False  # activations of the backbone's stages are computed again, not kept
+    checkpoint_minutes: float = 10.0  # how much a killed run loses at most; it is saved after each epoch too
     # Optimizer
     lr_head: float = 2e-3
     lr_backbone: float = 6e-4
@@ -85,6 +89,8 @@ class Options:
         )
         _demand(self.epochs >= 1, "epochs must be at least 1")
         _demand(self.batch >= 2, "batch must be at least 2 (batch normalisation needs two photos)")
+        _demand(1 <= self.accumulate <= self.batch, "accumulate must be within 1 and batch")
+        _demand(self.checkpoint_minutes > 0, "checkpoint_minutes must be above 0")
         _demand(self.dim >= 32 and self.dim % 64 == 0, "dim must be a multiple of 64")
         _demand(
             1 <= self.experts_kept <= self.experts <= 16,

@@ -3,7 +3,10 @@
 import hashlib
 import json
 import math
+import os
+import shlex
 import time
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -12,19 +15,22 @@ import cv2
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
+from torch import Tensor, nn
 
 from edgecam_engines.console import bar, log
 from edgecam_engines.errors import TrainingError
-from edgecam_engines.files import write_json
+from edgecam_engines.files import write_atomically, write_json
 from edgecam_engines.signals import stop_on_signal
 from edgecam_training.allocator import keep_freed_memory
-from edgecam_training.batches import Batch, epoch_batches, steps_per_epoch
-from edgecam_training.checkpoint import Position, load_checkpoint, save_checkpoint
-from edgecam_training.data import Item, Split, cache_folder, decode, find_photos
+from edgecam_training.batches import Batch, Frames, epoch_batches, steps_per_epoch
+from edgecam_training.checkpoint import Alarm, Checkpoint, Position, sweep
+from edgecam_training.data import Split, cache_folder, decode, find_photos
+from edgecam_training.distributed import ALONE, Team, joined, without_sync
 from edgecam_training.ema import Ema
 from edgecam_training.heads import load_balance, routings
+from edgecam_training.items import Item
 from edgecam_training.judge import Judged, judge
+from edgecam_training.keep import kept
 from edgecam_training.losses import mixed_cross_entropy
 from edgecam_training.map_losses import map_loss
 from edgecam_training.mixing import MIXES, Given, Mixed, parse_mixes, pick, unmixed
@@ -33,86 +39,93 @@ from edgecam_training.model import Model
 from edgecam_training.options import Options, load_options, save_options
 from edgecam_training.penalties import l1_penalty, l2_penalty, penalized_weights
 from edgecam_training.seam import add_correlation, drop_correlation, tapped
+from edgecam_training.shards import ShardPhotos, shard_numbers
 
 
 @dataclass(frozen=True)
 class Photos:
-    """Decoded photos and their labels."""
+    """Photos, all decoded or still in shards, and their labels."""
 
-    frames: NDArray[np.uint8]  # (n, h, w, 3) BGR
+    frames: Frames  # n times (h, w, 3) uint8 BGR
     labels: NDArray[np.int64]  # (n,)
+    shards: NDArray[np.int64] | None = None  # (n,) in which of them each lies
 
 
-def train(data: Path, run: Path, options: Options, *, resume: bool = False) -> Judged:
-    """Train on a folder of photos and leave a run folder. Returns the validation result.
+def train(
+    data: Path,
+    run: Path,
+    options: Options,
+    *,
+    val: Path | None = None,
+    resume: bool = False,
+    clock: Callable[[], float] = time.monotonic,
+) -> Judged:
+    """Train on photos, in folders or shards, and leave a run folder. Returns the validation result.
 
+    Under torchrun, with all its processes; those on other machines see data and run at the same places.
     Raises DataError, TrainingError, OutputError; KeyboardInterrupt once a stopped run is saved.
     """
+    with joined() as team:
+        return train_with(team, data, run, options, val=val, resume=resume, clock=clock)
+
+
+def train_with(
+    team: Team,
+    data: Path,
+    run: Path,
+    options: Options,
+    *,
+    val: Path | None,
+    resume: bool,
+    clock: Callable[[], float],
+) -> Judged:
+    """What each process of the team does; only the leader writes, judges and is heard."""
     # -- the photos
-    if resume:
-        options = stored_options(run)
-    elif (run / "options.json").exists():
-        raise TrainingError(
-            f"{run} already holds a run.\n"
-            f"Go on with it by adding --resume, or choose another folder with --out."
-        )
-    parse_mixes(options.mix, options.mix_probability)  # a wrong name is told before any photo is read
-    split = find_photos(data, val_share=options.val_share, min_photos=options.min_photos, seed=options.seed)
-    report_problems(split)
+    options, split = team.told(prepared(data, val, run, options, resume=resume) if team.leads else None)
     cv2.setNumThreads(1)
     keep_freed_memory()
-    cache_hw = tuple(math.ceil(side * 1.5) for side in options.input_hw)  # room for random crops
-    train_set = _photos(split.train, cache_hw)
-    val_set = _photos(split.val, options.input_hw)  # exactly what the engine will be given
-    fingerprint = _fingerprint(split, options)
+    with team.one_first():  # it decodes what the others then find done
+        train_set = to_learn_from(split.train, options.input_hw)
+        val_frames = decode(split.val, options.input_hw, cache_folder())  # just as the engine will see them
+    val_labels = _labels(split.val)
     log.print(
         f"{len(split.train)} photos to train on, {len(split.val)} to validate on, "
         f"{len(split.classes)} classes; {options.backbone} with the {options.head} head."
     )
 
     # -- the network and its optimizer
-    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    torch.manual_seed(options.seed)
-    model = add_correlation(
-        Model(
-            len(split.classes),
-            backbone=options.backbone,
-            head=options.head,
-            dim=options.dim,
-            dropout=options.dropout,
-            pretrained=options.pretrained,
-            experts=(options.experts, options.experts_kept),
-        ),
-        options,
-    ).to(device, memory_format=torch.channels_last)
-    if options.expect:
-        model.classify.expect(
-            expected_shares(options.expect, split.classes),
-            shown=torch.bincount(torch.from_numpy(train_set.labels)) ** (1 - options.balance),
-        )
+    model = make_model(options, split.classes, train_set.labels).to(
+        team.device, memory_format=torch.channels_last
+    )
     ema = Ema(model, options.ema)
+    team.sync_norms(model)
     optimizer = make_optimizer(model, options)
+    checkpoint = Checkpoint(run / "checkpoint.pt", model, ema, optimizer, _fingerprint(split, options))
     start = Position(0, 0)
-    if resume and (run / "checkpoint.pt").exists():
-        start = load_checkpoint(run / "checkpoint.pt", model, ema, optimizer, fingerprint)
+    if resume and checkpoint.path.exists():
+        start = checkpoint.load()
         log.print(f"Going on at epoch {start.epoch + 1}, step {start.step}.")
     # Only now is anything written: settings that do not work leave no run behind, and photos that are
     # not this run's leave it as it was.
-    run.mkdir(parents=True, exist_ok=True)
-    save_options(options, run / "options.json")
-    _save_split(data, split, run / "split.json")
+    if team.leads:
+        run.mkdir(parents=True, exist_ok=True)
+        sweep(run)
+        save_options(options, run / "options.json")
+        _save_split(data, kept(split, run / "photos"), run / "split.json")
     history = _history_before(run / "history.jsonl", start.epoch)
 
     # -- the steps
     steps = steps_per_epoch(len(split.train), options.batch)
+    alarm = Alarm(options.checkpoint_minutes, clock)
     with stop_on_signal() as stop, bar() as progress:
         task = progress.add_task(
             "Training", total=options.epochs * steps, completed=start.epoch * steps, note=""
         )
         for epoch in range(start.epoch, options.epochs):
-            began, losses = time.perf_counter(), []
-            first_step = start.step if epoch == start.epoch else 0
+            here = start if epoch == start.epoch else Position(epoch, 0)
+            began, losses, first_step = clock(), list(here.losses), here.step
             unfreeze(model, epoch, options)
+            learner = team.together(Learner(model, options))
             batches = epoch_batches(
                 train_set.frames,
                 train_set.labels,
@@ -124,6 +137,9 @@ def train(data: Path, run: Path, options: Options, *, resume: bool = False) -> J
                 balance=options.balance,
                 seed=(options.seed, epoch),
                 first_step=first_step,
+                part=(team.rank, team.size),
+                shards=train_set.shards,
+                threads=1 if train_set.shards is None else os.cpu_count() or 1,
             )
             for step, batch in enumerate(batches, start=first_step):
                 set_rates(
@@ -133,46 +149,102 @@ def train(data: Path, run: Path, options: Options, *, resume: bool = False) -> J
                     total=options.epochs * steps,
                     per_epoch=steps,
                 )
-                loss = one_step(model, optimizer, _to(batch, device), options, epoch=epoch, step=step)
-                ema.update(model)
+                n = min(options.batch, len(split.train) - step * options.batch)
+                whole = Batch(*(team.whole(tensor.to(team.device), n) for tensor in batch))
+                loss = one_step(
+                    model, optimizer, whole, options, epoch=epoch, step=step, team=team, learner=learner
+                )
+                if team.leads:
+                    ema.update(model)
                 losses.append(loss)
                 progress.advance(task)
                 progress.update(task, note=f"loss {loss:.3f}")
-                if stop.asked:
+                asked = team.total(stop.asked) > 0
+                if team.leads and (asked or alarm.due()):
+                    checkpoint.save(Position(epoch, step + 1, tuple(losses)))
+                    alarm.restart()
+                if asked:
                     batches.close()
-                    save_checkpoint(
-                        run / "checkpoint.pt", Position(epoch, step + 1), model, ema, optimizer, fingerprint
-                    )
-                    raise stopped(data, run)
-            judged = judge(ema.model, val_set.frames, val_set.labels, split.classes, device)
-            seconds = time.perf_counter() - began
-            history.append(
-                {
-                    "epoch": epoch + 1,
-                    "train_loss": float(np.mean(losses)) if losses else None,
-                    "val_loss": judged.loss,
-                    "val_top1": judged.report.top1,
-                    "lr_head": optimizer.param_groups[-1]["lr"],
-                    "input_hw": list(options.train_hw(epoch)),
-                    "seconds": round(seconds, 2),
-                    "images_per_s": round(len(losses) * options.batch / seconds, 1),
-                }
-            )
-            _write_history(run / "history.jsonl", history)
-            save_checkpoint(run / "checkpoint.pt", Position(epoch + 1, 0), model, ema, optimizer, fingerprint)
-            log.print(
-                f"epoch {epoch + 1}/{options.epochs}: loss {history[-1]['train_loss'] or math.nan:.3f}, "
-                f"val top-1 {judged.report.top1:.1%}, {seconds:.0f} s"
-            )
-            if stop.asked:  # asked for while the epoch was judged
-                raise stopped(data, run)
+                    raise stopped(team, data, val, run)
+            if team.leads:
+                judged = judge(ema.model, val_frames, val_labels, split.classes, team.device)
+                history.append(
+                    {
+                        "epoch": epoch + 1,
+                        "train_loss": float(np.mean(losses)) if losses else None,
+                        "val_loss": judged.loss,
+                        "val_top1": judged.report.top1,
+                        "lr_head": optimizer.param_groups[-1]["lr"],
+                        "input_hw": list(options.train_hw(epoch)),
+                        **_pace((len(losses) - first_step) * options.batch, clock() - began),
+                    }
+                )
+                record(run, history, options.epochs)
+                checkpoint.save(Position(epoch + 1, 0))
+            if team.total(stop.asked) > 0:  # asked for while the epoch was judged
+                raise stopped(team, data, val, run)
 
     # -- what is kept
+    if not team.leads:
+        return team.told(None)
     from edgecam_training.finish import finish
 
-    judged = judge(ema.model, val_set.frames, val_set.labels, split.classes, device)
-    finish(run, drop_correlation(ema.model).cpu(), options, split, val_set.frames, judged, history)
-    return judged
+    judged = judge(ema.model, val_frames, val_labels, split.classes, team.device)
+    finish(run, drop_correlation(ema.model).cpu(), options, split, val_frames, judged, history)
+    return team.told(judged)
+
+
+def make_model(options: Options, classes: tuple[str, ...], labels: NDArray[np.int64]) -> Model:
+    """The network at its start, on the CPU; `labels` (n,) are those of the photos it will see."""
+    torch.manual_seed(options.seed)
+    model = add_correlation(
+        Model(
+            len(classes),
+            backbone=options.backbone,
+            head=options.head,
+            dim=options.dim,
+            dropout=options.dropout,
+            pretrained=options.pretrained,
+            experts=(options.experts, options.experts_kept),
+        ),
+        options,
+    )
+    model.backbone.save_memory = options.save_memory
+    if options.expect:
+        model.classify.expect(
+            expected_shares(options.expect, classes),
+            shown=torch.bincount(torch.from_numpy(labels)) ** (1 - options.balance),
+        )
+    return model
+
+
+def record(run: Path, history: list[dict[str, Any]], epochs: int) -> None:
+    """Keep the history, and say how its last epoch went."""
+    write_atomically(run / "history.jsonl", "".join(json.dumps(row) + "\n" for row in history))
+    row = history[-1]
+    log.print(
+        f"epoch {row['epoch']}/{epochs}: loss {row['train_loss'] or math.nan:.3f}, "
+        f"val top-1 {row['val_top1']:.1%}, {row['seconds']:.0f} s"
+    )
+
+
+def prepared(
+    data: Path, val: Path | None, run: Path, options: Options, *, resume: bool
+) -> tuple[Options, Split]:
+    """The settings that count, and the photos; every photo left out is named. Writes nothing."""
+    if resume:
+        options = stored_options(run)
+    elif (run / "options.json").exists():
+        raise TrainingError(
+            f"{run} already holds a run.\n"
+            f"Go on with it by adding --resume, or choose another folder with --out."
+        )
+    parse_mixes(options.mix, options.mix_probability)  # a wrong name is told before any photo is read
+    split = find_photos(
+        data, val=val, val_share=options.val_share, min_photos=options.min_photos, seed=options.seed
+    )
+    report_problems(split)
+    return options, split
 
 
 def stored_options(run: Path) -> Options:
@@ -182,24 +254,99 @@ def stored_options(run: Path) -> Options:
     return load_options(run / "options.json")
 
 
-def stopped(data: Path, run: Path) -> KeyboardInterrupt:
+def stopped(team: Team, data: Path, val: Path | None, run: Path) -> BaseException:
     """Say how to go on with a run that was stopped and saved."""
-    log.print(f"Stopped and saved. Go on with:\n    edgecam train {data} --out {run} --resume", markup=False)
+    team.wait()  # whoever ends first has torchrun end the others, and the leader may still be writing
+    if not team.leads:
+        return SystemExit(130)
+    start = f"torchrun --nproc-per-node {team.size} -m edgecam" if team.size > 1 else "edgecam"
+    places = [str(data), *(["--val", str(val)] if val else []), "--out", str(run)]
+    log.print(
+        f"Stopped and saved. Go on with:\n    {start} train {shlex.join(places)} --resume", markup=False
+    )
     return KeyboardInterrupt()
 
 
+class Learner(nn.Module):
+    """The loss as a module's output: DistributedDataParallel watches what passes through `forward`."""
+
+    def __init__(self, model: Model, options: Options) -> None:
+        super().__init__()
+        self.model = model
+        self.options = options
+
+    def forward(self, mixed: Mixed, *, seed: int) -> Tensor:
+        return loss_of(self.model, mixed, self.options, seed=seed)
+
+
 def one_step(
-    model: Model, optimizer: torch.optim.Optimizer, batch: Batch, options: Options, *, epoch: int, step: int
+    model: Model,
+    optimizer: torch.optim.Optimizer,
+    batch: Batch,
+    options: Options,
+    *,
+    epoch: int,
+    step: int,
+    team: Team = ALONE,
+    learner: nn.Module | None = None,
 ) -> float:
-    """One gradient step; returns the loss. All its randomness follows from (seed, epoch, step)."""
+    """One gradient step; returns the loss. All its randomness follows from (seed, epoch, step).
+
+    Every process mixes the whole batch alike, then works on its own parts of it. A part counts by its
+    share of the batch, so the gradient is that of the mean over the batch, however the parts differ.
+    """
     rng = torch.Generator().manual_seed(_seed_of(options.seed, epoch, step))
-    torch.manual_seed(_seed_of(options.seed, epoch, step) + 1)  # dropout
     mixed = mix(model, batch, options, rng, clean=epoch >= options.epochs - options.clean_epochs)
-    with torch.autocast(batch.frames.device.type, dtype=torch.bfloat16, enabled=batch.frames.is_cuda):
+    learner = learner or Learner(model, options)
+    optimizer.zero_grad()
+    value = seen = 0.0
+    parts = own_parts(len(batch.labels), options.accumulate, team)
+    for part in parts:
+        torch.manual_seed(_seed_of(options.seed, epoch, step) + 1 + part)  # dropout
+        some, share = taken(mixed, part, of=team.size * options.accumulate)
+        with without_sync(learner, part != parts[-1]):
+            loss = learner(some, seed=_seed_of(options.seed, epoch, step) + 1) * share
+            (loss * team.size).backward()  # the processes' gradients are averaged
+        value, seen = value + loss.item(), seen + share
+    team.average_statistics(model, seen)
+    torch.nn.utils.clip_grad_norm_(model.parameters(), options.clip_norm)
+    optimizer.step()
+    if not math.isfinite(value := team.total(value)) and team.leads:
+        raise TrainingError(
+            f"The loss became {value} at epoch {epoch + 1}, step {step}: training has diverged.\n"
+            f"Start again with a smaller --lr-backbone and --lr-head."
+        )
+    return value
+
+
+def own_parts(n: int, accumulate: int, team: Team) -> list[int]:
+    """The numbers of this process's parts of a batch of n. All have at least one, if need be an empty one."""
+    numbers = range(team.rank, team.size * accumulate, team.size)
+    return [number for number in numbers if number < n] or [numbers[0]]
+
+
+def taken(mixed: Mixed, part: int, *, of: int) -> tuple[Mixed, float]:
+    """Places part, part + of, ... of a batch, and their share of it. For an empty part a photo that counts 0.
+
+    Taken at intervals, the first photos of every part are the first of the batch, which SEAM looks at.
+    """
+    n = len(mixed.first)
+    places = slice(part, None, of) if part < n else slice(0, 1)
+
+    def own(field: Tensor | None) -> Tensor | None:
+        return field if field is None or len(field) < n else field[places]  # one mask may serve the batch
+
+    some = Mixed(*map(own, mixed))
+    return some, len(some.first) / n if part < n else 0.0
+
+
+def loss_of(model: Model, mixed: Mixed, options: Options, *, seed: int) -> Tensor:
+    """The mean loss over the photos given, with its penalties; a scalar. `seed` draws SEAM's second view."""
+    with torch.autocast(mixed.images.device.type, dtype=torch.bfloat16, enabled=mixed.images.is_cuda):
         with tapped(model) as taps, routings(model) as routed:
             features = model(mixed.images)
         loss = mixed_cross_entropy(model.logits(features), mixed, smoothing=options.label_smoothing).mean()
-        loss = loss + map_loss(model, features, taps[-1], mixed, options, rng)
+        loss = loss + map_loss(model, features, taps[-1], mixed, options, torch.Generator().manual_seed(seed))
     for routing in routed:
         loss = loss + options.expert_balance * load_balance(routing)
     weights = penalized_weights(model)
@@ -207,16 +354,7 @@ def one_step(
         loss = loss + options.l1 * l1_penalty(weights)
     if options.l2:
         loss = loss + options.l2 * l2_penalty(weights)
-    optimizer.zero_grad()
-    loss.backward()
-    torch.nn.utils.clip_grad_norm_(model.parameters(), options.clip_norm)
-    optimizer.step()
-    if not math.isfinite(value := loss.item()):
-        raise TrainingError(
-            f"The loss became {value} at epoch {epoch + 1}, step {step}: training has diverged.\n"
-            f"Start again with a smaller --lr-backbone and --lr-head."
-        )
-    return value
+    return loss
 
 
 def mix(model: Model, batch: Batch, options: Options, rng: torch.Generator, *, clean: bool) -> Mixed:
@@ -290,20 +428,23 @@ def expected_shares(expect: dict[str, float], classes: tuple[str, ...]) -> Tenso
     return torch.tensor([expect[name] for name in classes])
 
 
+def to_learn_from(items: list[Item], input_hw: tuple[int, int]) -> Photos:
+    """The training photos, half as large again as the input, so that random crops lose nothing."""
+    h, w = (math.ceil(side * 1.5) for side in input_hw)
+    shards = shard_numbers(items)
+    if shards is not None:
+        return Photos(ShardPhotos(items, (h, w)), _labels(items), shards)
+    return Photos(decode(items, (h, w), cache_folder()), _labels(items))
+
+
 def report_problems(split: Split) -> None:
     """Name every file that was left out."""
     for problem in split.problems:
         log.print(f"left out {problem.path}: {problem.reason}", style="yellow", markup=False)
 
 
-def _photos(items: list[Item], hw: tuple[int, ...]) -> Photos:
-    h, w = hw
-    labels = np.array([item.label for item in items], dtype=np.int64)
-    return Photos(decode(items, (h, w), cache_folder()), labels)
-
-
-def _to(batch: Batch, device: torch.device) -> Batch:
-    return Batch(batch.frames.to(device), batch.labels.to(device))
+def _labels(items: list[Item]) -> NDArray[np.int64]:
+    return np.array([item.label for item in items], dtype=np.int64)
 
 
 def _seed_of(*parts: int) -> int:
@@ -332,7 +473,5 @@ def _history_before(path: Path, epoch: int) -> list[dict[str, Any]]:
     return [row for row in map(json.loads, path.read_text().splitlines()) if row["epoch"] <= epoch]
 
 
-def _write_history(path: Path, history: list[dict[str, Any]]) -> None:
-    from edgecam_engines.files import write_atomically
-
-    write_atomically(path, "".join(json.dumps(row) + "\n" for row in history))
+def _pace(photos: int, seconds: float) -> dict[str, float]:
+    return {"seconds": round(seconds, 2), "images_per_s": round(photos / seconds, 1)}

@@ -9,7 +9,7 @@ from rich.table import Table
 from edgecam.threads import one_opencv_thread
 from edgecam_engines.console import emit, log
 from edgecam_engines.console import out as stdout
-from edgecam_training.data import Problem
+from edgecam_training.items import Problem
 from edgecam_training.recompose.fill import Brush, open_fills
 from edgecam_training.recompose.journal import told
 from edgecam_training.recompose.make import make

@@ -10,18 +10,26 @@ from edgecam_training.options import Options
 
 
 def train(
-    data: Path, out: Path, options: Options, *, resume: bool, json: bool, explain_mix: bool = False
+    data: Path,
+    out: Path,
+    options: Options,
+    *,
+    val: Path | None,
+    resume: bool,
+    json: bool,
+    explain_mix: bool = False,
 ) -> None:
     """Train, and with `json` print what came of it. Raises DataError, TrainingError, OutputError."""
     need_torch()
+    from edgecam_training.distributed import is_leader
     from edgecam_training.train import train as run
 
-    judged = run(data, out, options, resume=resume)
-    if explain_mix:
+    judged = run(data, out, options, val=val, resume=resume)
+    if explain_mix and is_leader():
         from edgecam_training.mixing.explain import explain_run
 
         explain_run(out)
-    if json:
+    if json and is_leader():
         scores = judged.report
         emit(
             {

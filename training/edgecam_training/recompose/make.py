@@ -32,7 +32,7 @@ from edgecam_training.composite.make import JPEG_QUALITY
 from edgecam_training.composite.paste import Box
 from edgecam_training.composite.tables import HEADER
 from edgecam_training.composite.terms import generator
-from edgecam_training.data import Item
+from edgecam_training.items import Item
 from edgecam_training.recompose.bank import Bank, Kept, load_ground, load_thing, strip_of
 from edgecam_training.recompose.compose import MOST_PAINTED, Composite, compose, merged
 from edgecam_training.recompose.cut import cut

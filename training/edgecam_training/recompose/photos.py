@@ -11,7 +11,8 @@ from edgecam_engines.errors import DataError
 from edgecam_engines.photo import BadPhoto, is_photo, read_photo
 from edgecam_training.composite.tables import check_class
 from edgecam_training.composite.terms import refuse
-from edgecam_training.data import Item, Problem, find_photos
+from edgecam_training.data import find_photos
+from edgecam_training.items import Item, Problem
 from edgecam_training.options import Options
 
 LEAST_SIDE: Final = 32  # pixels of the shorter side that a picture must have left at the size asked for

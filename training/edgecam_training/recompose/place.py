@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Final
 
 from edgecam_engines.errors import DataError, OutputError
-from edgecam_training.data import Item
+from edgecam_training.items import Item
 from edgecam_training.recompose.photos import Photos
 
 ABOUT: Final = "about.json"

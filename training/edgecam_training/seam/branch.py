@@ -12,6 +12,7 @@ from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
 
 from edgecam_training.losses import mixed_cross_entropy
 from edgecam_training.mixing import Mixed
@@ -51,7 +52,7 @@ def statistics_kept(net: nn.Module) -> Iterator[None]:
     The second branch sees few and transformed pictures. Running last in each step, it would make up half
     of the statistics, and a network judged with those answers otherwise than it was trained.
     """
-    norms = [module for module in net.modules() if isinstance(module, nn.BatchNorm2d)]
+    norms = [module for module in net.modules() if isinstance(module, _BatchNorm)]
     for norm in norms:
         norm.track_running_stats = False
     try:

@@ -1,0 +1,36 @@
+"""Photos from shards that a run needs later as files: those it was judged by, and some to calibrate with."""
+
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+
+from edgecam_engines.files import write_atomically
+from edgecam_training.data import Split
+from edgecam_training.items import Item, bytes_in
+
+TO_CALIBRATE: Final = 512  # more than calibration looks at
+
+
+def kept(split: Split, folder: Path) -> Split:
+    """The split with photos from shards written to folder/{train,val}/CLASS; of train some from all over.
+
+    Photos in files of their own stay where they are.
+    """
+    some = np.unique(np.linspace(0, len(split.train) - 1, TO_CALIBRATE).astype(int))
+    train = [split.train[i] for i in some] if split.train[0].slot else split.train
+    return Split(
+        split.classes,
+        [_as_file(item, folder / "train" / split.classes[item.label]) for item in train],
+        [_as_file(item, folder / "val" / split.classes[item.label]) for item in split.val],
+        split.problems,
+    )
+
+
+def _as_file(item: Item, folder: Path) -> Item:
+    if item.slot is None:
+        return item
+    path = folder / f"{item.digest[:16]}{item.path.suffix}"
+    if not path.exists():
+        write_atomically(path, bytes_in(item.slot))
+    return item._replace(path=path, slot=None)
