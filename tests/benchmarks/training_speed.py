@@ -233,7 +233,7 @@ def report(rounds: list[dict[str, Turn]], epochs: dict[str, int], asked: argpars
             "times_reference_wall": [round(v, 3) for v in (wall, wall_low, wall_high)],
         }
     show(
-        f"Training at {SIDE} px, batch {BATCH}, {asked.threads} threads: median (lowest to highest) of rounds",
+        f"Training at {SIDE} px, batch {BATCH}, threads {asked.threads}: median (lowest to highest)",
         ("kind of epoch", "epochs", "processor's ms an image", "x reference", "images/s", "x reference"),
         rows,
         {"benchmark": "training_speed", "rounds": asked.rounds, "threads": asked.threads, "sides": document},
