@@ -89,7 +89,7 @@ def lite0_classifier(pretrained: bool) -> EfficientNet:
     """The whole ImageNet classifier (1,000 logits), taking (x - 127) / 128 RGB."""
     net: EfficientNet = torchvision.models.efficientnet_b0(weights=None)
     _replace(net, SqueezeExcitation, lambda _: nn.Identity())
-    _replace(net, nn.SiLU, lambda _: nn.ReLU6(inplace=True))
+    _replace(net, nn.SiLU, lambda _: nn.ReLU6())
     for module in net.modules():
         if isinstance(module, nn.BatchNorm2d):
             module.eps = 1e-3
