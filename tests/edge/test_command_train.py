@@ -40,7 +40,7 @@ def test_mixes_are_explained_when_asked_and_once_the_run_is_there(
     monkeypatch.setattr(
         "edgecam_training.mixing.explain.explain_run", lambda run: done.append(f"explained {run}")
     )
-    train(tmp_path, tmp_path / "run", Options(), resume=False, json=False)
+    train(tmp_path, tmp_path / "run", Options(), val=None, resume=False, json=False)
     assert done == ["trained"]
-    train(tmp_path, tmp_path / "run", Options(), resume=False, json=False, explain_mix=True)
+    train(tmp_path, tmp_path / "run", Options(), val=None, resume=False, json=False, explain_mix=True)
     assert done == ["trained", "trained", f"explained {tmp_path / 'run'}"]

@@ -53,7 +53,7 @@ CASES: Final = {
     "accumulated in unequal parts": Case(5, {"accumulate": 3}),
     "with activations computed again": Case(8, {"save_memory": True}),
     "with SEAM": Case(16, {"er": 0.1, "ecr": 0.1, "accumulate": 2}, tolerance=1e-4),
-    "norms that learn": Case(8, {}, norms_learn=True),
+    "norms that learn": Case(16, {}, norms_learn=True),
 }
 
 

@@ -104,7 +104,8 @@ def test_one_process_can_go_on_with_what_two_began(together: Path) -> None:
 
 
 def a_mixed(n: int) -> Mixed:
-    return Mixed(torch.zeros(n, 1, 1, 3), torch.arange(n), torch.arange(n), torch.rand(n))
+    share = torch.rand(n)
+    return Mixed(torch.zeros(n, 1, 1, 3), torch.arange(n), torch.arange(n), share, 1 - share)
 
 
 @pytest.mark.parametrize("n", [1, 2, 5, 8, 13])

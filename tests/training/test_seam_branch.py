@@ -8,7 +8,8 @@ import torch
 from torch import Tensor, nn
 
 from edgecam_training.map_losses import map_loss
-from edgecam_training.mixing import Mixed, cutmix, unmixed
+from edgecam_training.mixing import Given, Mixed, unmixed
+from edgecam_training.mixing.cutmix import cutmix
 from edgecam_training.model import Model
 from edgecam_training.options import SEAM_TRANSFORMS, Options
 from edgecam_training.seam.branch import (
@@ -152,7 +153,7 @@ def a_model(options: Options) -> Model:
 def a_batch(n: int = 4) -> Mixed:
     rng = torch.Generator().manual_seed(3)
     frames = torch.randint(0, 256, (n, *PIXELS, 3), dtype=torch.uint8, generator=rng)
-    return cutmix(frames, torch.arange(n) % 3, alpha=1.0, rng=rng)
+    return cutmix(frames, torch.arange(n) % 3, Given(alpha=1.0), rng)
 
 
 def loss_of(mixed: Mixed, model: Model | None = None, **changes: Any) -> Tensor:
@@ -206,7 +207,7 @@ def test_a_picture_that_lost_nothing_in_mixing_shows_one_class() -> None:
     """An empty box names a partner all the same; its class must not be looked for."""
     frames = a_batch().images
     first, second = torch.tensor([0, 1, 2, 0]), torch.tensor([1, 2, 0, 1])
-    empty = Mixed(frames, first, second, torch.ones(4))
+    empty = Mixed(frames, first, second, torch.ones(4), torch.zeros(4))
     changes = {"er": 1.0, "ecr": 1.0, "cam_concentration": 1.0}
     assert loss_of(empty, **changes).item() == loss_of(unmixed(frames, first), **changes).item()
 
@@ -214,7 +215,9 @@ def test_a_picture_that_lost_nothing_in_mixing_shows_one_class() -> None:
 def test_the_first_pictures_bring_all_that_is_theirs() -> None:
     mixed = a_batch(5)
     part = first_of(mixed, 2)
-    assert [len(field) for field in part] == [2] * len(mixed)
+    assert part.mask is not None
+    assert [len(field) for field in part[:5]] == [2] * 5
+    assert len(part.mask) == 1  # one for the whole batch
     assert torch.equal(part.images, mixed.images[:2])
     assert torch.equal(part.second, mixed.second[:2])
 

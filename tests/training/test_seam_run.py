@@ -70,10 +70,10 @@ def test_a_stopped_run_goes_on_to_the_same_last_bit_and_keeps_no_pcm(
     options = replace(EVERYTHING, seam_transform=transform)
     train(photos, tmp_path / "straight", options)
 
-    def stopping(*given: Any, epoch: int, step: int) -> float:
+    def stopping(*given: Any, epoch: int, step: int, **team: Any) -> float:
         if (epoch, step) == (1, 0):
             os.kill(os.getpid(), signal.SIGINT)
-        return one_step(*given, epoch=epoch, step=step)
+        return one_step(*given, epoch=epoch, step=step, **team)
 
     with monkeypatch.context() as patch:
         patch.setattr(train_module, "one_step", stopping)
