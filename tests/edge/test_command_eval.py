@@ -252,7 +252,14 @@ def test_a_page_holds_its_pictures_and_people_get_a_table(
     assert str(page) in told.err.replace("\n", "")
     text = page.read_text()
     assert text.count("data:image/") == 6
-    for said in ("MaxBoxAccV2", "centre", "plain CAM", "the best on these images", "points PxAP"):
+    for said in (
+        "MaxBoxAccV2",
+        "centre",
+        "plain CAM",
+        "the best on these images",
+        "points PxAP",
+        "against other.edgecam",
+    ):
         assert said in text
     assert not re.search(r'(src|href)="(?!data:)', text)  # nothing is fetched when it is opened
 

@@ -106,7 +106,10 @@ def evaluate(
     if asked.html is not None:
         from edgecam.commands.evaluation_page import write_page
 
-        write_page(asked.html, found, against, bundle.name, data)
+        told = None
+        if against is not None and asked.against is not None:
+            told = told_comparison(against, asked.against.name)
+        write_page(asked.html, found, told, bundle.name, data)
     if json:
         emit(found.document(against))
     else:

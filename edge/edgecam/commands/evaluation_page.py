@@ -4,16 +4,16 @@ import tempfile
 from pathlib import Path
 
 from edgecam.commands.cases import chosen_cases, write_cases
-from edgecam.commands.evaluate import told_comparison, told_point
+from edgecam.commands.evaluate import told_point
 from edgecam_calibration import pictures
-from edgecam_calibration.assess import Against, Assessment, Located
+from edgecam_calibration.assess import Assessment, Located
 from edgecam_calibration.intervals import Estimate
 from edgecam_calibration.localization import table
 from edgecam_engines.html import Report
 
 
-def write_page(path: Path, found: Assessment, against: Against | None, bundle: str, data: Path) -> None:
-    """Raises OutputError when the page cannot be written."""
+def write_page(path: Path, found: Assessment, against: str | None, bundle: str, data: Path) -> None:
+    """`against`: the comparison with another bundle, in words. Raises OutputError."""
     page = Report(f"{bundle} on {data.name}")
     report = found.report
     low, high = report.top1_ci95
@@ -25,7 +25,7 @@ def write_page(path: Path, found: Assessment, against: Against | None, bundle: s
     if found.unreadable:
         page.text(f"{len(found.unreadable)} photos could not be read and are not in the scores.")
     if against is not None:
-        page.text(told_comparison(against, "the other bundle"))
+        page.text(against)
     with tempfile.TemporaryDirectory() as folder:
         if found.located is not None:
             _localization(page, found.located, Path(folder))
