@@ -10,7 +10,7 @@ from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, field
 from datetime import timedelta
 from inspect import signature
-from typing import Final, TypeVar
+from typing import Any, Final, TypeVar
 
 import torch
 import torch.distributed as dist
@@ -92,7 +92,8 @@ class Team:
         # The norms' statistics are averaged by `average_statistics`, not overwritten with the leader's.
         names = signature(DistributedDataParallel).parameters
         switch = "forward_sync_buffers" if "forward_sync_buffers" in names else "broadcast_buffers"
-        return DistributedDataParallel(net, **{switch: False})
+        asked: dict[str, Any] = {switch: False}
+        return DistributedDataParallel(net, **asked)
 
     def sync_norms(self, net: nn.Module) -> None:
         """On GPUs batch normalisation then sees the whole batch; torch has no such layer for CPUs."""
