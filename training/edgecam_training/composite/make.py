@@ -14,7 +14,7 @@ about.json names them.
 """
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from importlib.metadata import version
@@ -27,6 +27,7 @@ import numpy as np
 from edgecam_engines.console import track
 from edgecam_engines.errors import OutputError
 from edgecam_engines.place import WorkFolder, swap_in
+from edgecam_engines.signals import stop_on_signal
 from edgecam_training.composite.backgrounds import Background
 from edgecam_training.composite.contact import MASKED, contact_sheet, mask_path
 from edgecam_training.composite.cutouts import Cutout
@@ -126,12 +127,22 @@ def _make_part(root: Path, part: Part, share: Share, order: Order, workers: int)
         (root / part.folder / name).mkdir(parents=True)
         (root / "masks" / part.folder / name).mkdir(parents=True)
     jobs = list(_jobs(part, share, order))
-    pool = ThreadPoolExecutor(workers)
-    try:
-        made = pool.map(lambda job: _make(root, job, order.size), jobs)
-        return list(track(made, f"Making {part.split}", len(jobs)))
-    finally:  # Ctrl-C too: what has not begun is not begun
-        pool.shutdown(wait=True, cancel_futures=True)
+    made = _in_order(jobs, lambda job: _make(root, job, order.size), workers)
+    return list(track(made, f"Making {part.split}", len(jobs)))
+
+
+def _in_order(jobs: list[Job], make: Callable[[Job], Row], workers: int) -> Iterator[Row]:
+    """What becomes of each job. Asked to stop, it raises KeyboardInterrupt between two of them.
+
+    An interrupt in the midst of handing work to the pool could leave one of its locks held for ever.
+    """
+    few = 16 * workers  # begun at a time, and so finished before it stops
+    with ThreadPoolExecutor(workers) as pool, stop_on_signal() as stop:
+        for start in range(0, len(jobs), few):
+            for row in pool.map(make, jobs[start : start + few]):
+                if stop.asked:
+                    raise KeyboardInterrupt
+                yield row
 
 
 def _jobs(part: Part, share: Share, order: Order) -> Iterator[Job]:
