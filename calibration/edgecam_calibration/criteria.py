@@ -1,11 +1,11 @@
-"""One question of the gate: is a figure within its bound, out of bounds, or have too few photos been asked?"""
+"""One question of the gate: is a figure within its bound, or beyond, or were too few photos asked?"""
 
-import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Final, Literal
 
 State = Literal["passed", "unproven", "refused"]
+Unit = Literal["points", "%", "IoU"]
 
 MOST_PHOTOS: Final = 1_000_000  # more than these and "not enough" is no advice
 _SLACK: Final = 1e-9  # what rounding may add to a figure that stands exactly at its bound
@@ -23,7 +23,7 @@ class Criterion:
     n: int
     state: State
     needs: int | None = None  # about how many photos would do, at the same value; None unless unproven
-    percent: bool = True  # shown as points or percent, else as a plain number
+    unit: Unit = "%"  # "points" and "%" are told in hundredths
 
     def document(self) -> dict[str, Any]:
         """For gate.json."""
@@ -53,8 +53,9 @@ class Criterion:
         )
 
     def _told(self, value: float) -> str:
-        # A digit more than usual where it would otherwise read "0.90, less than 0.90".
-        return f"{100 * value:.4g} %" if self.percent else f"{value:.4g}"
+        if self.unit == "IoU":
+            return f"{value:.3f}"
+        return f"{100 * value:.1f}%" if self.unit == "%" else f"{100 * value:.2f} points"
 
 
 def judge_figure(
@@ -65,7 +66,7 @@ def judge_figure(
     n: int,
     *,
     most: bool,
-    percent: bool = True,
+    unit: Unit = "%",
     same: bool = False,
 ) -> Criterion:
     """Hold a figure against its bound. `end(n)` is its bad end if n photos had shown the same.
@@ -82,7 +83,7 @@ def judge_figure(
     if within(value):
         state = "passed" if within(bad_end) else "unproven"
     needs = images_needed(lambda count: within(end(count)), n) if state == "unproven" else None
-    return Criterion(name, value, bad_end, bound, most, n, state, needs, percent)
+    return Criterion(name, value, bad_end, bound, most, n, state, needs, unit)
 
 
 def images_needed(enough: Callable[[int], bool], n: int) -> int | None:
@@ -98,5 +99,5 @@ def images_needed(enough: Callable[[int], bool], n: int) -> int | None:
     while high - low > max(1, low // 50):
         middle = (low + high) // 2
         low, high = (low, middle) if enough(middle) else (middle, high)
-    digit = 10 ** max(0, len(str(high)) - 2)
-    return math.ceil(high / digit) * digit
+    digit = int(10 ** max(0, len(str(high)) - 2))
+    return -(-high // digit) * digit

@@ -238,13 +238,39 @@ def build_engine(
     calibration: Annotated[
         Optional[Path], typer.Option(help="Folder of photos to calibrate with; otherwise training photos.")  # noqa: UP045
     ] = None,
+    val: Annotated[
+        Path | None, typer.Option(help="More photos that nobody trained on, DIR/CLASS/*, to judge by.")
+    ] = None,
+    boxes: Annotated[
+        Path | None, typer.Option(help="Where things are in the photos it is judged by, as for `eval`.")
+    ] = None,
     max_drop: Annotated[float, typer.Option(min=0, help="Most points of top-1 to lose.")] = 1.0,
+    min_agreement: Annotated[
+        float, typer.Option(min=0, max=1, help="Least share of photos with FP32's label.")
+    ] = 0.985,
     min_cam_iou: Annotated[float, typer.Option(min=0, max=1, help="Least mean IoU of the maps.")] = 0.90,
+    min_cam_iou_p10: Annotated[
+        float, typer.Option(min=0, max=1, help="Least 10th percentile of that IoU.")
+    ] = 0.75,
+    max_box_drop: Annotated[
+        float, typer.Option(min=0, help="Most points of box accuracy to lose, with --boxes.")
+    ] = 2.0,
+    max_f1_drop: Annotated[
+        float | None, typer.Option(min=0, help="Most points of macro F1 to lose; else only told.")
+    ] = None,
+    max_ece_rise: Annotated[
+        float | None, typer.Option(min=0, help="Most points of calibration error to gain; else only told.")
+    ] = None,
+    accept_unproven: Annotated[
+        bool,
+        typer.Option("--accept-unproven", help="Ship what too few photos were asked about; it is noted."),
+    ] = False,
     threads: Threads = 1,
     json: Json = False,
 ) -> None:
     """Build engines from a run, measure each, and ship the fastest that passes as a bundle."""
     from edgecam.commands.build_engine import build
+    from edgecam_calibration.gate import Bounds
 
     build(
         run,
@@ -252,8 +278,18 @@ def build_engine(
         precision=precision.value,
         backend=backend.value,
         calibration=calibration,
-        max_drop=max_drop,
-        min_cam_iou=min_cam_iou,
+        val=val,
+        boxes=boxes,
+        bounds=Bounds(
+            max_drop=max_drop,
+            min_cam_iou=min_cam_iou,
+            min_cam_iou_p10=min_cam_iou_p10,
+            min_agreement=min_agreement,
+            max_box_drop=max_box_drop,
+            max_f1_drop=max_f1_drop,
+            max_ece_rise=max_ece_rise,
+        ),
+        accept_unproven=accept_unproven,
         threads=threads,
         json=json,
     )

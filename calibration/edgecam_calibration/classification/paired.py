@@ -58,8 +58,9 @@ def compare(
     *,
     rng: np.random.Generator,
     resamples: int = RESAMPLES,
+    confidence: float = 0.95,
 ) -> Comparison:
-    """Compare the classes (n,) that A and B called the same photos. Intervals: paired bootstrap, 95 %.
+    """Compare the classes (n,) that A and B called the same photos. Intervals: paired bootstrap.
 
     Raises ValueError for no photos, and for answers that are not to the same number of them.
     """
@@ -79,8 +80,8 @@ def compare(
         n=n,
         top1=(float(a[0]), float(b[0])),
         macro_f1=(float(a[1]), float(b[1])),
-        top1_difference=centred(float(a[0] - b[0]), moved[:, 0], n, least=-1.0),
-        macro_f1_difference=centred(float(a[1] - b[1]), moved[:, 1], n, least=-1.0),
+        top1_difference=centred(float(a[0] - b[0]), moved[:, 0], n, least=-1.0, confidence=confidence),
+        macro_f1_difference=centred(float(a[1] - b[1]), moved[:, 1], n, least=-1.0, confidence=confidence),
         mcnemar=mcnemar(first == labels, second == labels),
     )
 
