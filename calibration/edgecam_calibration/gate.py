@@ -175,15 +175,16 @@ def judge(
     ious = cam_ious(fp32.maps, outputs.maps, engine.input_hw)
     figures = _Figures(reference, outputs, probabilities, ious, bounds)
     criteria = figures.criteria()
-    states = {criterion.state for criterion in criteria}
+    state = _worst(criteria)
     report = classification_report(labels, probabilities, head.classes)
     confidence, right = answers(labels, probabilities)
     rng = np.random.default_rng(0)
     return Verdict(
         precision=precision,
         backend=backend,
-        state="refused" if "refused" in states else "unproven" if "unproven" in states else "passed",
-        reasons=[criterion.reason for criterion in criteria if criterion.reason],
+        state=state,
+        # More images would help an unproven candidate, but none that is refused for another figure.
+        reasons=[criterion.reason for criterion in criteria if criterion.state == state != "passed"],
         criteria=criteria,
         n=len(labels),
         top1=proportion(outputs.logits.argmax(axis=1) == labels),
@@ -230,6 +231,12 @@ def winner(verdicts: Sequence[Verdict], *, accept_unproven: bool, fall_back: boo
     if not allowed and fall_back:
         allowed = [v for v in verdicts if v.precision == "fp32" and v.state == "unproven"]
     return min(allowed, key=lambda v: v.latency_ms or 0.0, default=None)
+
+
+def _worst(criteria: Sequence[Criterion]) -> State:
+    """A candidate is what its worst figure is."""
+    order: tuple[State, ...] = ("refused", "unproven", "passed")
+    return next(state for state in order if state in {criterion.state for criterion in criteria})
 
 
 class _Figures:

@@ -14,7 +14,7 @@ from edgecam_engines.files import write_atomically
 from edgecam_engines.geometry import map_to
 
 WORST: Final = 3  # photos of a candidate
-SAME: Final = 0.98  # maps that overlap more look alike, so there is nothing to show
+SAME: Final = 0.95  # maps that overlap more look alike, so there is nothing to show
 _COLOURS: Final = {"passed": "#2b6cb0", "unproven": "#b7791f", "refused": "#c53030"}
 
 

@@ -28,8 +28,8 @@ def write_gate_report(
         "Loss: FP32's top-1 less this engine's on the same photos, with its 95 % interval. Agreement: share "
         "of photos that get FP32's label. CAM IoU: overlap of the areas where the class activation map is "
         "above half of its range, for the class that FP32 ranks first. ms a frame: median on the machine "
-        "that built this bundle. ECE is measured on the photos that the temperature was fitted on, so it flatters a "
-        "little: measure it with edgecam eval on others."
+        "that built this bundle. ECE is measured on the photos that the temperature was fitted on, so it "
+        "flatters a little: measure it with edgecam eval on others."
     )
     report.heading("Each bound")
     report.text(
@@ -125,6 +125,6 @@ def _pictures(report: Report, reference: Reference, verdicts: Sequence[Verdict])
             worst_picture(verdict, reference, worst, file)
             report.picture(
                 file,
-                f"{verdict.backend} {verdict.precision}: the photos whose maps overlap least with FP32's. "
-                f"Left the photo, in the middle FP32's map, right this engine's; the line surrounds what counts",
+                f"{verdict.backend} {verdict.precision}: where its maps overlap least with FP32's. Left the "
+                f"photo, in the middle FP32's map, right this engine's; the line surrounds what counts",
             )

@@ -51,6 +51,12 @@ class BuildBackend(str, Enum):
     tensorrt = "tensorrt"
 
 
+SkipCheck = Annotated[
+    bool,
+    typer.Option(
+        "--skip-check", help="Take the engine as it is, though it may answer otherwise here; it is noted."
+    ),
+]
 BackendName = Annotated[
     Optional[Backend],  # noqa: UP045
     typer.Option("--backend", help="Otherwise what the bundle ships."),
@@ -312,6 +318,7 @@ def evaluate(
     positive: Annotated[str | None, typer.Option(help="The class that --max-fpr is about.")] = None,
     against: Annotated[Path | None, typer.Option(help="Another bundle, compared photo by photo.")] = None,
     html: Annotated[Path | None, typer.Option(help="Also write one page with pictures.")] = None,
+    skip_check: SkipCheck = False,
     backend: BackendName = None,
     threads: Threads = 1,
     json: Json = False,
@@ -319,7 +326,9 @@ def evaluate(
     """Measure how well a bundle names labelled photos, and where its maps point."""
     from edgecam.commands.evaluate import Asked, Known, evaluate
 
-    asked = Asked(Known(boxes, masks), val, Known(val_boxes, val_masks), max_fpr, positive, against, html)
+    asked = Asked(
+        Known(boxes, masks), val, Known(val_boxes, val_masks), max_fpr, positive, against, html, skip_check
+    )
     evaluate(bundle, data, asked, json=json, backend=backend and backend.value, threads=threads)
 
 
@@ -328,6 +337,7 @@ def bench(
     bundle: Bundle,
     runs: Annotated[int, typer.Option(min=64, help="Timed runs, after warm-up.")] = 700,
     histogram: Annotated[Optional[Path], typer.Option(help="Draw the latencies to this PNG.")] = None,  # noqa: UP045
+    skip_check: SkipCheck = False,
     backend: BackendName = None,
     threads: Threads = 1,
     json: Json = False,
@@ -336,7 +346,13 @@ def bench(
     from edgecam.commands.bench import bench
 
     bench(
-        bundle, runs=runs, json=json, backend=backend and backend.value, threads=threads, histogram=histogram
+        bundle,
+        runs=runs,
+        json=json,
+        backend=backend and backend.value,
+        threads=threads,
+        histogram=histogram,
+        skip_check=skip_check,
     )
 
 
@@ -356,6 +372,7 @@ def run(
     ] = None,
     realtime: Annotated[bool, typer.Option("--realtime", help="Play a file at its own speed.")] = False,
     head: Annotated[Optional[str], typer.Option(help="One of the bundle's class heads.")] = None,  # noqa: UP045
+    skip_check: SkipCheck = False,
     backend: BackendName = None,
     threads: Threads = 1,
     json: Annotated[bool, typer.Option("--json", help="One JSON line a frame on stdout.")] = False,
@@ -375,6 +392,7 @@ def run(
         window=window,
         realtime=realtime,
         threads=threads,
+        skip_check=skip_check,
     )
 
 
