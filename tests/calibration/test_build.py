@@ -39,7 +39,8 @@ from edgecam_engines.photo import read_photo
 
 LOOSE = ANYTHING_GOES
 CANDIDATE = [
-    "precision", "backend", "passed", "state", "reasons", "top1", "agreement", "cam_iou", "cam_iou_p10", "latency_ms",
+    "precision", "backend", "passed", "state", "reasons", "top1", "agreement", "cam_iou", "cam_iou_p10",
+    "latency_ms",
 ]  # fmt: skip
 
 
@@ -255,7 +256,7 @@ def test_photos_that_were_trained_on_are_no_judges(
 def test_boxes_are_judged_where_they_are_given(
     run_folder: Path, finished_run: Run, tmp_path: Path, quick: None
 ) -> None:
-    """Of half the photos; a box of the whole photo is met by every map that covers most of it, or by none."""
+    """Of half the photos a quarter is said to be the thing."""
     rows = ["image_id,x0,y0,x1,y1"]
     for photo in finished_run.val[::2]:
         h, w = read_photo(photo.path).shape[:2]

@@ -175,7 +175,7 @@ def test_the_gate_gives_each_engine_the_temperature_of_its_own_answers() -> None
     assert quiet.temperature == fit_temperature(reference.outputs.logits, reference.labels).value
     assert COLDEST < quiet.temperature < HOTTEST / 3
     assert loud.temperature == pytest.approx(3 * quiet.temperature, rel=1e-3)
-    assert loud.ece == pytest.approx(quiet.ece, abs=1e-4)
+    assert loud.ece.value == pytest.approx(quiet.ece.value, abs=1e-4)
 
 
 def test_a_bundle_ships_the_temperature_of_the_engine_it_ships(
