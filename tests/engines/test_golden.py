@@ -1,4 +1,4 @@
-"""Golden photos: written and read back, damage named, and engines that answer otherwise refused, once a device."""
+"""Golden photos: written and read, damage named, engines that answer otherwise refused, once a device."""
 
 import json
 from collections.abc import Callable
@@ -39,7 +39,7 @@ HERE = Device("cpu-here", {"device": "a processor", "library": "a library 1.0"})
 
 
 class Changed:
-    """The fixed engine, its features passed through a function; counts its frames and whether it was closed."""
+    """The fixed engine, its features passed through a function; counts its frames."""
 
     def __init__(self, change: Callable[[Features], Features] = lambda features: features) -> None:
         self._engine, self._change = FixedEngine(HW, stride=8), change
@@ -63,9 +63,16 @@ def measured(engine: Engine | None = None) -> Golden:
 
 
 def check(
-    engine: Engine, plans: Path, *, device: Device = HERE, model: str = "a" * 64, golden: Golden | None = None,
-    file: str = FILE, precision: str = "int8", min_cam_iou: float = 0.0,
-) -> None:  # fmt: skip
+    engine: Engine,
+    plans: Path,
+    *,
+    device: Device = HERE,
+    model: str = "a" * 64,
+    golden: Golden | None = None,
+    file: str = FILE,
+    precision: str = "int8",
+    min_cam_iou: float = 0.0,
+) -> None:
     subject = Subject("onnxruntime", Model(Path(file), precision, plans), file, FILE, model, "b" * 64)
     kept = golden or measured()
     check_once(engine, subject, device, lambda: (kept, colour_head()), min_cam_iou=min_cam_iou)
@@ -290,12 +297,11 @@ def test_rounding_is_forgiven_as_the_precision_has_it(tmp_path: Path) -> None:
 
 
 def test_a_model_without_answers_of_its_own_is_held_against_fp32_and_the_gates_bound(tmp_path: Path) -> None:
-    """A map that has moved a little: near enough for INT8 kernels, not for a bound of 0.95."""
+    """Maps that are a little rough: near enough for INT8 kernels, but not for any bound."""
 
     def moved(features: Features) -> Features:
-        left = features.copy()
-        left[:, :, 2, :] = features[:, :, 1, :]
-        return left
+        noise = np.random.default_rng(0).normal(0, 0.05, features.shape)
+        return np.asarray(features + noise, np.float32)
 
     given: dict[str, Any] = {"file": "models/other.onnx", "golden": measured()}
     found = deviation(
