@@ -8,7 +8,7 @@ import numpy as np
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from edgecam_calibration.gate import Reference, Verdict
+from edgecam_calibration.verdict import Reference, Verdict
 from edgecam_engines.cam import MASK_LEVEL, normalise
 from edgecam_engines.files import write_atomically
 from edgecam_engines.geometry import map_to

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any, Final
 
-from edgecam_calibration.gate import Bounds, Reference, Verdict
+from edgecam_calibration.verdict import Bounds, Reference, Verdict
 from edgecam_engines.errors import GateRefused
 
 _MARKS: Final = {"passed": "passes  ", "unproven": "unproven", "refused": "refused "}

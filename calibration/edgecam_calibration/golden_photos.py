@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgecam_calibration.evaluate import Outputs
-from edgecam_calibration.gate import Reference
+from edgecam_calibration.verdict import Reference
 from edgecam_engines.golden import Answers, Golden
 
 PHOTOS: Final = 12

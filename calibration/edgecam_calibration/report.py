@@ -6,7 +6,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Final
 
-from edgecam_calibration.gate import Reference, Verdict
+from edgecam_calibration.verdict import Reference, Verdict
 from edgecam_engines.html import Report
 
 COLUMNS: Final = (

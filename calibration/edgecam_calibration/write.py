@@ -11,10 +11,10 @@ import numpy as np
 
 from edgecam_calibration.choose import set_hash
 from edgecam_calibration.evaluate import Labelled
-from edgecam_calibration.gate import Reference, Verdict
 from edgecam_calibration.golden_photos import choose_golden, golden_of
 from edgecam_calibration.report import write_gate_report
 from edgecam_calibration.run import Run
+from edgecam_calibration.verdict import Reference, Verdict
 from edgecam_engines.bundle import write_manifest
 from edgecam_engines.files import write_json
 from edgecam_engines.golden import save_golden

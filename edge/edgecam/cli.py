@@ -276,7 +276,7 @@ def build_engine(
 ) -> None:
     """Build engines from a run, measure each, and ship the fastest that passes as a bundle."""
     from edgecam.commands.build_engine import build
-    from edgecam_calibration.gate import Bounds
+    from edgecam_calibration.verdict import Bounds
 
     build(
         run,

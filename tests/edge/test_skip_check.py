@@ -1,4 +1,4 @@
-"""A bundle whose engine answers otherwise here: every command refuses it, or takes it with --skip-check and says so."""
+"""Where an engine answers otherwise: commands refuse it, or take it with --skip-check and say so."""
 
 import json
 from dataclasses import asdict, replace

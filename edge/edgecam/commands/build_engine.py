@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from edgecam_calibration.build import build_engine
-from edgecam_calibration.gate import Bounds
+from edgecam_calibration.verdict import Bounds
 from edgecam_engines.console import emit, log
 
 
