@@ -54,8 +54,8 @@ class Criterion:
 
     def _told(self, value: float) -> str:
         if self.unit == "IoU":
-            return f"{value:.3f}"
-        return f"{100 * value:.1f}%" if self.unit == "%" else f"{100 * value:.2f} points"
+            return f"{value:.4g}"
+        return f"{100 * value:.4g}%" if self.unit == "%" else f"{100 * value:.2f} points"
 
 
 def judge_figure(

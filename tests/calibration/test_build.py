@@ -181,7 +181,7 @@ def test_int8_that_fails_the_gate_is_refused_and_leaves_nothing(
 ) -> None:
     out = tmp_path / "x.edgecam"
     with pytest.raises(
-        GateRefused, match=r"int8 was asked for and does not pass: .*less than 1\.000"
+        GateRefused, match=r"int8 was asked for and does not pass: .*less than 0\.9999"
     ) as caught:
         build_engine(
             run_folder, out, precision="int8", backend="onnxruntime", bounds=Bounds(min_cam_iou=0.9999)
