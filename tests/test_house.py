@@ -98,8 +98,9 @@ def test_the_engines_promise_these_modules_and_no_names_at_the_top() -> None:
     assert edgecam_engines.__file__ is not None
     modules = {p.stem for p in Path(edgecam_engines.__file__).parent.glob("*.py")} - {"__init__"}
     assert modules == {
-        "backends", "bundle", "cam", "console", "cuda", "engine", "errors", "files", "fixed", "geometry",
-        "head", "html", "onnxruntime", "photo", "place", "signals", "tensorrt", "tensorrt_build",
+        "backends", "bundle", "cam", "checked", "console", "cuda", "engine", "errors", "files", "fixed",
+        "geometry", "golden", "head", "html", "onnxruntime", "photo", "place", "processor", "signals",
+        "tensorrt", "tensorrt_build",
     }  # fmt: skip
 
 

@@ -4,7 +4,7 @@ import shutil
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, closing
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -13,15 +13,27 @@ from numpy.typing import NDArray
 
 from edgecam_calibration.choose import choose
 from edgecam_calibration.evaluate import Labelled, PhotoFrames, load_labelled
-from edgecam_calibration.gate import Bounds, Reference, Verdict, failed, judge, refer, time_engines
+from edgecam_calibration.gate import (
+    Bounds,
+    Reference,
+    Verdict,
+    failed,
+    judge,
+    refer,
+    time_engines,
+    winner,
+)
+from edgecam_calibration.gate_boxes import known_boxes
+from edgecam_calibration.gate_words import gate_document, refusal, verdict_line, what_would_help
 from edgecam_calibration.quantize import TENSORRT, Calibration, cpu_profile, write_fp16
 from edgecam_calibration.run import Run, open_run, still_there
+from edgecam_calibration.truth import read_truth
 from edgecam_calibration.write import write_bundle
 from edgecam_engines.backends import Model, open_engine
 from edgecam_engines.bundle import Bundle, open_bundle
 from edgecam_engines.console import log
 from edgecam_engines.engine import Engine, Frame
-from edgecam_engines.errors import BackendUnavailable, EngineError, GateRefused
+from edgecam_engines.errors import BackendUnavailable, DataError, EngineError
 from edgecam_engines.geometry import fit_batch
 from edgecam_engines.onnxruntime import OnnxRuntimeEngine
 from edgecam_engines.place import WorkFolder, check_out, swap_in
@@ -52,6 +64,7 @@ class Built:
         return {
             "chosen": self.chosen.precision,
             "backend": self.chosen.backend,
+            "state": self.chosen.state,
             "candidates": [verdict.document() for verdict in self.verdicts],
         }
 
@@ -63,12 +76,17 @@ def build_engine(
     precision: str = "auto",
     backend: str = "auto",
     calibration: Path | None = None,
+    val: Path | None = None,
+    boxes: Path | None = None,
     bounds: Bounds | None = None,
+    accept_unproven: bool = False,
     threads: int = 1,
     seed: int = 0,
 ) -> Built:
     """Build NAME.edgecam from a run. The folder `out` appears whole, or stays as it was.
 
+    `val` holds more photos that nobody trained on, for the gate; `boxes` says where things are in its photos.
+    `accept_unproven` lets a candidate ship that too few photos were asked about, which is written down.
     Raises GateRefused when the precision asked for does not pass, and the other errors of errors.py.
     """
     opened = open_run(run)
@@ -78,6 +96,7 @@ def build_engine(
     photos = load_labelled(calibration, opened.head.classes) if calibration else opened.train
     photos = still_there(photos, "calibration")
     calibrators = choose(photos, CALIBRATION_PHOTOS, rng=np.random.default_rng(seed))
+    judges = _judges(opened, val)
     with WorkFolder(out) as folder, ExitStack() as stack:
         models = _write_models(opened, folder, calibrators)
 
@@ -85,7 +104,8 @@ def build_engine(
             model = Model(folder / file, precision, folder / "plans", threads)
             return stack.enter_context(closing(open_engine(backend, model)))
 
-        reference = _reference(opened, opened_here("onnxruntime", "fp32", models["fp32"]))
+        fp32 = opened_here("onnxruntime", "fp32", models["fp32"])
+        reference = _reference(opened, fp32, judges, boxes)
         engines: list[Engine] = []  # of those that ran
         verdicts: list[Verdict] = []
         for candidate in _candidates(models, precision, chosen_backend):
@@ -98,20 +118,22 @@ def build_engine(
             verdicts.append(verdict)
             engines += [engine] if verdict.ran else []
         latencies = iter(time_engines(engines, reference.frames[0], clock=time.perf_counter))
-        verdicts = [replace(v, latency_ms=round(next(latencies), 3)) if v.ran else v for v in verdicts]
-        winner = min((v for v in verdicts if v.passed), key=lambda v: v.latency_ms or 0.0, default=None)
+        verdicts = [replace(v, latency=next(latencies)) if v.ran else v for v in verdicts]
+        best = winner(verdicts, accept_unproven=accept_unproven, fall_back=precision == "auto")
         if chosen_backend != "tensorrt" and precision in {"auto", "int8"}:
             verdicts.append(_judge_for_tensorrt(folder / models["int8-tensorrt"], opened, reference, bounds))
         for verdict in verdicts:
-            log.print(_line(verdict, winner), markup=False)
-        if winner is None:
-            raise _refusal(verdicts, precision)
-        gate = _gate_document(reference, bounds, winner, verdicts)
-        shipped = replace(opened, head=replace(opened.head, temperature=winner.temperature))
-        write_bundle(folder, shipped, models, gate, reference, calibrators)
+            log.print(verdict_line(verdict, best), markup=False)
+        if best is None:
+            raise refusal(verdicts, precision)
+        if advice := what_would_help(verdicts, best):
+            log.print(advice, markup=False)
+        gate = gate_document(reference, bounds, best, verdicts, accept_unproven=accept_unproven)
+        shipped = replace(opened, head=replace(opened.head, temperature=best.temperature))
+        write_bundle(folder, shipped, models, gate, reference, verdicts, calibrators)
         stack.close()
         swap_in(folder, out)
-    return Built(open_bundle(out), winner, verdicts)
+    return Built(open_bundle(out), best, verdicts)
 
 
 def _backend(asked: str) -> str:
@@ -159,19 +181,45 @@ def _input_hw(model: Path) -> tuple[int, int]:
         return engine.input_hw
 
 
-def _reference(run: Run, fp32: Engine) -> Reference:
+def _judges(run: Run, more: Path | None) -> list[Labelled]:
+    """The photos that the gate judges by: the run's validation photos, then those of another folder."""
+    photos = still_there(run.val, "validation")
+    if more is None:
+        return photos
+    learned = {photo.path.resolve() for photo in run.train}
+    here = {photo.path.resolve() for photo in photos}
+    extra = [p for p in load_labelled(more, run.head.classes) if p.path.resolve() not in here]
+    if seen := [photo.path for photo in extra if photo.path.resolve() in learned]:
+        raise DataError(
+            f"{len(seen)} photos of {more} were trained on, for example {seen[0]}.\n"
+            f"An engine is judged by photos that nobody trained on: give --val another folder."
+        )
+    return photos + extra
+
+
+def _reference(run: Run, fp32: Engine, judges: list[Labelled], boxes: Path | None) -> Reference:
     """FP32's answers, after checking that the exported graph answers as the trainer's network did."""
-    frames = PhotoFrames(still_there(run.val, "validation"), fp32.input_hw, "Reading validation photos")
+    frames = PhotoFrames(judges, fp32.input_hw, "Reading validation photos")
     held = [*frames]
+    bad = {each.path for each in frames.unreadable}
+    photos = [photo for photo in judges if photo.path not in bad]
     reference = refer(fp32, run.head, held, np.asarray(frames.labels, dtype=np.int64))
-    if len(held) == len(run.val_logits):
-        same = (reference.outputs.logits.argmax(axis=1) == run.val_logits.argmax(axis=1)).mean()
+    trained = len(run.val_logits)
+    if [photo.path for photo in photos[:trained]] == [photo.path for photo in run.val]:
+        called = reference.outputs.logits[:trained].argmax(axis=1)
+        same = (called == run.val_logits.argmax(axis=1)).mean()
         if same < 0.99:
             raise EngineError(
                 f"The exported graph agrees with the trained network on only {same:.1%} of the validation "
                 f"photos, so one of them has changed since training.\nTrain again, or restore {run.path}."
             )
-    return reference
+    if boxes is None:
+        return reference
+    truth = read_truth(boxes, classes=run.head.classes)
+    for problem in truth.problems[:20]:
+        log.print(str(problem), markup=False)
+    known = known_boxes(truth, photos, reference.labels, run.head.classes, reference.outputs)
+    return replace(reference, boxes=known)
 
 
 def _candidates(models: dict[str, str], precision: str, backend: str) -> list[Candidate]:
@@ -188,46 +236,3 @@ def _judge_for_tensorrt(model: Path, run: Run, reference: Reference, bounds: Bou
     """
     with closing(OnnxRuntimeEngine(model, name="tensorrt-int8, in float", fuse=False)) as engine:
         return judge(engine, run.head, reference, bounds, precision="int8", backend="tensorrt")
-
-
-def _gate_document(
-    reference: Reference, bounds: Bounds, winner: Verdict, verdicts: list[Verdict]
-) -> dict[str, Any]:
-    return {
-        "bounds": asdict(bounds),
-        "n": len(reference.labels),
-        "fp32_top1": reference.top1.value,
-        "chosen": winner.precision,
-        "backend": winner.backend,
-        "temperature": winner.temperature,
-        "candidates": [verdict.document() for verdict in verdicts],
-    }
-
-
-def _refusal(verdicts: list[Verdict], precision: str) -> GateRefused:
-    reasons = "; ".join(reason for verdict in verdicts for reason in verdict.reasons)
-    if precision == "auto":
-        what = "No precision passes"
-    else:
-        what = f"{precision} was asked for and does not pass"
-    return GateRefused(
-        f"{what}: {reasons}.\nNothing was written. Let edgecam choose what passes with --precision auto, or "
-        f"accept the loss by name with --max-drop and --min-cam-iou."
-    )
-
-
-def _line(verdict: Verdict, winner: Verdict | None) -> str:
-    mark = "ships  " if verdict is winner else "passes " if verdict.passed else "refused"
-    why = f": {'; '.join(verdict.reasons)}" if verdict.reasons else ""
-    if not verdict.ran:
-        return f"{mark} {verdict.backend} {verdict.precision:<5} it does not run{why}"
-    speed = (
-        "judged in float, not timed: no TensorRT here"
-        if verdict.latency_ms is None
-        else f"{verdict.latency_ms:.2f} ms"
-    )
-    return (
-        f"{mark} {verdict.backend} {verdict.precision:<5} top-1 {verdict.top1.value:.1%}, agreement "
-        f"{verdict.agreement.value:.1%}, CAM IoU {verdict.cam_iou.mean:.3f} (10th percentile "
-        f"{verdict.cam_iou.p10:.3f}), {speed}{why}"
-    )

@@ -67,7 +67,13 @@ def bootstrap_mean(
 
 
 def centred(
-    value: float, draws: NDArray[np.float64], n: int, *, least: float = 0.0, most: float = 1.0
+    value: float,
+    draws: NDArray[np.float64],
+    n: int,
+    *,
+    least: float = 0.0,
+    most: float = 1.0,
+    confidence: float = 0.95,
 ) -> Estimate:
     """A value measured on `n` photos, with the middle 95 % of what sets drawn again gave, (resamples,).
 
@@ -75,7 +81,8 @@ def centred(
     down once more in every set drawn from them, and that is no news about the truth. Never leaves
     [least, most], and always holds the value.
     """
-    low, high = np.quantile(draws, [0.025, 0.975]) + (value - np.median(draws))
+    ends = [(1 - confidence) / 2, (1 + confidence) / 2]
+    low, high = np.quantile(draws, ends) + (value - np.median(draws))
     return Estimate(value, max(least, min(float(low), value)), min(most, max(float(high), value)), n)
 
 

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgecam_calibration.intervals import bootstrap_mean
-from edgecam_engines.cam import mask
+from edgecam_engines.cam import mask, mask_iou
 
 
 class MapAgreement(NamedTuple):
@@ -16,16 +16,6 @@ class MapAgreement(NamedTuple):
     ci95: list[float]  # of the mean, percentile bootstrap, [low, high]
     p10: float  # one picture in ten is at or below this one: what the mean hides
     n: int
-
-
-def mask_iou(first: NDArray[np.bool_], second: NDArray[np.bool_]) -> float:
-    """Pixels in both over pixels in either, of two masks (h, w).
-
-    Two empty masks agree that there is nothing to mark: 1. One empty mask against one that marks
-    something: 0, so an engine whose maps went flat cannot pass for a good one.
-    """
-    either = np.count_nonzero(first | second)
-    return np.count_nonzero(first & second) / either if either else 1.0
 
 
 def cam_ious(

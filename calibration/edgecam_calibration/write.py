@@ -1,19 +1,27 @@
 """Everything that turns a work folder with models into a bundle; the manifest comes last."""
 
 import platform
+from collections.abc import Sequence
 from datetime import datetime, timezone
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
+
+import numpy as np
 
 from edgecam_calibration.choose import set_hash
 from edgecam_calibration.evaluate import Labelled
-from edgecam_calibration.gate import Reference
+from edgecam_calibration.golden_photos import choose_golden, golden_of
 from edgecam_calibration.report import write_gate_report
 from edgecam_calibration.run import Run
+from edgecam_calibration.verdict import Reference, Verdict
 from edgecam_engines.bundle import write_manifest
 from edgecam_engines.files import write_json
+from edgecam_engines.golden import save_golden
 from edgecam_engines.head import save_head
+
+# What the manifest repeats of gate.json.
+IN_SHORT: Final = ("chosen", "backend", "state", "reasons", "accept_unproven", "n", "bounds")
 
 
 def write_bundle(
@@ -22,14 +30,20 @@ def write_bundle(
     models: dict[str, str],
     gate: dict[str, Any],
     reference: Reference,
+    verdicts: Sequence[Verdict],
     calibrators: list[Labelled],
 ) -> None:
-    """Gate report, head and manifest into `folder`, which holds the models already."""
+    """Gate report, head, golden photos and manifest into `folder`, which holds the models already."""
     write_json(folder / "gate.json", gate)
-    write_gate_report(folder / "report.html", gate)
+    write_gate_report(folder / "report.html", gate, reference, verdicts)
     save_head(run.head, folder / "heads" / "base.safetensors")
+    measured = {models["fp32"]: reference.outputs}
+    for verdict in verdicts:
+        if verdict.outputs is not None:
+            measured[models[_profile(verdict.backend, verdict.precision)]] = verdict.outputs
+    at = choose_golden(reference, rng=np.random.default_rng(0))
+    save_golden(golden_of(reference, at, measured, "base"), folder)
     backend, precision = gate["backend"], gate["chosen"]
-    profile = ("int8-tensorrt" if backend == "tensorrt" else "int8-cpu") if precision == "int8" else precision
     write_manifest(
         folder,
         {
@@ -39,11 +53,15 @@ def write_bundle(
             "classes": list(run.head.classes),
             "input_hw": list(reference.frames[0].shape[:2]),
             "feature_dhw": [run.head.weight.shape[1], *reference.outputs.maps.shape[1:]],
-            "engine": {"backend": backend, "precision": precision, "model": models[profile]},
+            "engine": {
+                "backend": backend,
+                "precision": precision,
+                "model": models[_profile(backend, precision)],
+            },
             "models": models,
             "heads": {"base": "heads/base.safetensors"},
             "head": "base",
-            "gate": {key: gate[key] for key in ("chosen", "backend", "n", "bounds")},
+            "gate": {key: gate[key] for key in IN_SHORT},
             "calibration": {
                 "method": "min-max",
                 "photos": len(calibrators),
@@ -52,6 +70,13 @@ def write_bundle(
             "provenance": _provenance(),
         },
     )
+
+
+def _profile(backend: str, precision: str) -> str:
+    """The name of the model that a candidate runs."""
+    if precision != "int8":
+        return precision
+    return "int8-tensorrt" if backend == "tensorrt" else "int8-cpu"
 
 
 def _provenance() -> dict[str, str]:

@@ -51,6 +51,12 @@ class BuildBackend(str, Enum):
     tensorrt = "tensorrt"
 
 
+SkipCheck = Annotated[
+    bool,
+    typer.Option(
+        "--skip-check", help="Take the engine as it is, though it may answer otherwise here; it is noted."
+    ),
+]
 BackendName = Annotated[
     Optional[Backend],  # noqa: UP045
     typer.Option("--backend", help="Otherwise what the bundle ships."),
@@ -238,13 +244,39 @@ def build_engine(
     calibration: Annotated[
         Optional[Path], typer.Option(help="Folder of photos to calibrate with; otherwise training photos.")  # noqa: UP045
     ] = None,
+    val: Annotated[
+        Path | None, typer.Option(help="More photos that nobody trained on, DIR/CLASS/*, to judge by.")
+    ] = None,
+    boxes: Annotated[
+        Path | None, typer.Option(help="Where things are in the photos it is judged by, as for `eval`.")
+    ] = None,
     max_drop: Annotated[float, typer.Option(min=0, help="Most points of top-1 to lose.")] = 1.0,
+    min_agreement: Annotated[
+        float, typer.Option(min=0, max=1, help="Least share of photos with FP32's label.")
+    ] = 0.985,
     min_cam_iou: Annotated[float, typer.Option(min=0, max=1, help="Least mean IoU of the maps.")] = 0.90,
+    min_cam_iou_p10: Annotated[
+        float, typer.Option(min=0, max=1, help="Least 10th percentile of that IoU.")
+    ] = 0.75,
+    max_box_drop: Annotated[
+        float, typer.Option(min=0, help="Most points of box accuracy to lose, with --boxes.")
+    ] = 2.0,
+    max_f1_drop: Annotated[
+        float | None, typer.Option(min=0, help="Most points of macro F1 to lose; else only told.")
+    ] = None,
+    max_ece_rise: Annotated[
+        float | None, typer.Option(min=0, help="Most points of calibration error to gain; else only told.")
+    ] = None,
+    accept_unproven: Annotated[
+        bool,
+        typer.Option("--accept-unproven", help="Ship what too few photos were asked about; it is noted."),
+    ] = False,
     threads: Threads = 1,
     json: Json = False,
 ) -> None:
     """Build engines from a run, measure each, and ship the fastest that passes as a bundle."""
     from edgecam.commands.build_engine import build
+    from edgecam_calibration.verdict import Bounds
 
     build(
         run,
@@ -252,8 +284,18 @@ def build_engine(
         precision=precision.value,
         backend=backend.value,
         calibration=calibration,
-        max_drop=max_drop,
-        min_cam_iou=min_cam_iou,
+        val=val,
+        boxes=boxes,
+        bounds=Bounds(
+            max_drop=max_drop,
+            min_cam_iou=min_cam_iou,
+            min_cam_iou_p10=min_cam_iou_p10,
+            min_agreement=min_agreement,
+            max_box_drop=max_box_drop,
+            max_f1_drop=max_f1_drop,
+            max_ece_rise=max_ece_rise,
+        ),
+        accept_unproven=accept_unproven,
         threads=threads,
         json=json,
     )
@@ -276,6 +318,7 @@ def evaluate(
     positive: Annotated[str | None, typer.Option(help="The class that --max-fpr is about.")] = None,
     against: Annotated[Path | None, typer.Option(help="Another bundle, compared photo by photo.")] = None,
     html: Annotated[Path | None, typer.Option(help="Also write one page with pictures.")] = None,
+    skip_check: SkipCheck = False,
     backend: BackendName = None,
     threads: Threads = 1,
     json: Json = False,
@@ -283,7 +326,9 @@ def evaluate(
     """Measure how well a bundle names labelled photos, and where its maps point."""
     from edgecam.commands.evaluate import Asked, Known, evaluate
 
-    asked = Asked(Known(boxes, masks), val, Known(val_boxes, val_masks), max_fpr, positive, against, html)
+    asked = Asked(
+        Known(boxes, masks), val, Known(val_boxes, val_masks), max_fpr, positive, against, html, skip_check
+    )
     evaluate(bundle, data, asked, json=json, backend=backend and backend.value, threads=threads)
 
 
@@ -292,6 +337,7 @@ def bench(
     bundle: Bundle,
     runs: Annotated[int, typer.Option(min=64, help="Timed runs, after warm-up.")] = 700,
     histogram: Annotated[Optional[Path], typer.Option(help="Draw the latencies to this PNG.")] = None,  # noqa: UP045
+    skip_check: SkipCheck = False,
     backend: BackendName = None,
     threads: Threads = 1,
     json: Json = False,
@@ -300,7 +346,13 @@ def bench(
     from edgecam.commands.bench import bench
 
     bench(
-        bundle, runs=runs, json=json, backend=backend and backend.value, threads=threads, histogram=histogram
+        bundle,
+        runs=runs,
+        json=json,
+        backend=backend and backend.value,
+        threads=threads,
+        histogram=histogram,
+        skip_check=skip_check,
     )
 
 
@@ -320,6 +372,7 @@ def run(
     ] = None,
     realtime: Annotated[bool, typer.Option("--realtime", help="Play a file at its own speed.")] = False,
     head: Annotated[Optional[str], typer.Option(help="One of the bundle's class heads.")] = None,  # noqa: UP045
+    skip_check: SkipCheck = False,
     backend: BackendName = None,
     threads: Threads = 1,
     json: Annotated[bool, typer.Option("--json", help="One JSON line a frame on stdout.")] = False,
@@ -339,6 +392,7 @@ def run(
         window=window,
         realtime=realtime,
         threads=threads,
+        skip_check=skip_check,
     )
 
 

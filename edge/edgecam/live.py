@@ -49,6 +49,7 @@ class Summary(NamedTuple):
     seconds: float  # from the first result to the last
     lost: int  # how often the camera went away
     recorded: Path | None
+    skip_check: bool = False  # the engine was not asked to answer the bundle's golden photos first
 
     @property
     def fps(self) -> float:
@@ -79,11 +80,13 @@ def run(
     realtime: bool = False,
     draw: bool | None = None,
     threads: int = 1,
+    skip_check: bool = False,
 ) -> Summary:
     """Recognise what a camera, stream, file or folder shows until it ends or somebody stops it.
 
     `window` None means: where there is a display. `realtime` plays a file at its own speed and skips like a
     camera; without it every frame of a file or folder is answered. `draw` None means: when a sink shows it.
+    `skip_check` takes the engine as it is, though it may answer otherwise here than where it was measured.
     Raises BundleError, EngineError, SourceError, OutputError, and KeyboardInterrupt after SIGINT or
     SIGTERM: in every case the files are closed first, and complete.
     """
@@ -94,18 +97,21 @@ def run(
         memory.share()
         stop = cleanup.enter_context(stop_on_signal())
         # The engine before the camera: opening it takes more memory than it keeps, and frames would age.
-        engine = opened.engine(backend, threads=threads)
+        engine = opened.engine(backend, threads=threads, check=not skip_check)
         cleanup.callback(engine.close)
         memory.trim()
         reopen = _opener(camera, realtime)
         source = reopen()
-        sinks = _open_sinks(cleanup, source, record=record, json_lines=json_lines, window=window)
+        sinks = _open_sinks(
+            cleanup, source, record=record, json_lines=json_lines, window=window, unchecked=skip_check
+        )
         reader = ThreadReader(source, reopen, say)
         cleanup.callback(reader.stop)
         seen = _recognising(cleanup, reader, engine, chosen, threshold)
         drawn = any(sink.pictures for sink in sinks) if draw is None else draw
         frames, skipped, seconds = _show(seen, sinks, stop, max_frames, drawn)
-    summary = Summary(frames, skipped, seconds, reader.lost, record if record and frames else None)
+    recorded = record if record and frames else None
+    summary = Summary(frames, skipped, seconds, reader.lost, recorded, skip_check)
     say(_in_words(summary))
     if stop.asked:
         raise KeyboardInterrupt
@@ -121,7 +127,13 @@ def _opener(camera: str, realtime: bool) -> Callable[[], Source]:
 
 
 def _open_sinks(
-    cleanup: ExitStack, source: Source, *, record: Path | None, json_lines: bool, window: bool | None
+    cleanup: ExitStack,
+    source: Source,
+    *,
+    record: Path | None,
+    json_lines: bool,
+    window: bool | None,
+    unchecked: bool,
 ) -> list[Sink]:
     """Every output that was asked for, closed by `cleanup`. The source is closed if one cannot be opened."""
     sinks: list[Sink] = []
@@ -129,7 +141,7 @@ def _open_sinks(
         if json_lines:
             from edgecam.sinks.jsonlines import JsonLines
 
-            sinks.append(JsonLines())
+            sinks.append(JsonLines(unchecked=unchecked))
         if record is not None:
             from edgecam.sinks.recording import Recording
 
@@ -241,4 +253,6 @@ def _in_words(summary: Summary) -> str:
     words += f", {summary.skipped} skipped"
     if summary.lost:
         words += f", the camera was lost {summary.lost} times"
+    if summary.skip_check:
+        words += ", by an engine that was not checked here (--skip-check)"
     return words + (f". Recorded: {summary.recorded}" if summary.recorded else ".")

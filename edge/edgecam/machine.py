@@ -2,12 +2,12 @@
 
 import os
 import platform
-from collections.abc import Sequence
 from importlib import import_module
 from pathlib import Path
 from typing import Final
 
 from edgecam.board import Command, read_board, run_command
+from edgecam_engines.processor import cpu_model
 
 LIBRARIES: Final = {"numpy": "numpy", "opencv": "cv2", "onnxruntime": "onnxruntime"}
 _GOVERNOR: Final = Path("sys/devices/system/cpu/cpu0/cpufreq/scaling_governor")
@@ -29,22 +29,6 @@ def describe_machine(root: Path = Path("/"), run: Command = run_command) -> dict
     }
 
 
-def cpu_model(root: Path = Path("/")) -> str | None:
-    """The processor's name; on Arm, where the kernel gives none, the parts' numbers."""
-    fields: dict[str, set[str]] = {}
-    for line in (_read(root / "proc/cpuinfo") or "").splitlines():
-        key, _, value = line.partition(":")
-        fields.setdefault(key.strip(), set()).add(value.strip())
-    if named := fields.get("model name"):
-        return _joined(named)
-    parts = fields.get("CPU part")
-    return (
-        f"Arm implementer {_joined(fields.get('CPU implementer', ()))} part {_joined(parts)}"
-        if parts
-        else None
-    )
-
-
 def version_of(module: str) -> str | None:
     """A library's version as it says itself; None when it is not here.
 
@@ -54,10 +38,6 @@ def version_of(module: str) -> str | None:
         return str(import_module(module).__version__)
     except (ImportError, AttributeError):
         return None
-
-
-def _joined(words: Sequence[str] | set[str]) -> str:
-    return ", ".join(sorted(words))
 
 
 def _read(path: Path) -> str | None:

@@ -12,6 +12,7 @@ from edgecam_engines.engine import Engine
 from edgecam_engines.errors import BundleDamaged, BundleError, BundleTooNew
 from edgecam_engines.files import sha256_of, write_json
 from edgecam_engines.geometry import GEOMETRY
+from edgecam_engines.golden import ANSWERS, Golden, load_golden
 from edgecam_engines.head import Head, load_head
 
 SCHEMA: Final = 1
@@ -76,9 +77,43 @@ class Bundle:
         precision = next((k.split("-")[0] for k, v in self.manifest.models.items() if v == file), "fp32")
         return chosen, Model(self.path / file, precision, self.path / "plans", threads)
 
-    def engine(self, backend: str | None = None, *, threads: int = 1) -> Engine:
-        """Open the shipped engine, or the same model on another back end. The caller closes it."""
-        return open_engine(*self.model(backend, threads=threads))
+    def engine(self, backend: str | None = None, *, threads: int = 1, check: bool = True) -> Engine:
+        """Open the shipped engine, or the same model on another back end. The caller closes it.
+
+        On a device where it never ran it answers the bundle's golden photos first, unless `check` is False.
+        Raises WrongAnswers when it says something else than where it was measured, and EngineError.
+        """
+        chosen, model = self.model(backend, threads=threads)
+        engine = open_engine(chosen, model)
+        if check and ANSWERS in self.manifest.files:
+            try:
+                self._check(engine, chosen, model)
+            except BaseException:
+                engine.close()
+                raise
+        return engine
+
+    def _check(self, engine: Engine, backend: str, model: Model) -> None:
+        from edgecam_engines.checked import Subject, check_once, device_of
+
+        device = device_of(backend, model)
+        if device is None:
+            return
+        file, files = model.path.relative_to(self.path).as_posix(), self.manifest.files
+        subject = Subject(
+            backend,
+            model,
+            file,
+            fp32=self.manifest.models["fp32"],
+            sha256=files[file]["sha256"],
+            answers_sha256=files[ANSWERS]["sha256"],
+        )
+        bound = self.manifest.gate.get("bounds", {}).get("min_cam_iou", 0.0)
+        check_once(engine, subject, device, self._golden, min_cam_iou=bound)
+
+    def _golden(self) -> tuple[Golden, Head]:
+        golden = load_golden(self.path, self.input_hw)
+        return golden, self.head(golden.head)
 
     def head(self, name: str | None = None) -> Head:
         """Load a class head by name; without one, the bundle's default."""

@@ -27,6 +27,16 @@ def mask(cam: NDArray[np.float32], hw: tuple[int, int], level: float = MASK_LEVE
     return normalise(map_to(cam.astype(np.float32), hw)) > level
 
 
+def mask_iou(first: NDArray[np.bool_], second: NDArray[np.bool_]) -> float:
+    """Pixels in both over pixels in either, of two masks (h, w).
+
+    Two empty masks agree that there is nothing to mark: 1. One empty mask against one that marks
+    something: 0, so an engine whose maps went flat cannot pass for a good one.
+    """
+    either = np.count_nonzero(first | second)
+    return np.count_nonzero(first & second) / either if either else 1.0
+
+
 def largest_box(region: NDArray[np.bool_]) -> Box | None:
     """The box around the largest connected piece of a mask (h, w); None for an empty mask."""
     # By number of pixels: the area of a contour through pixel centres is 0 for a line.

@@ -9,7 +9,8 @@ EdgecamError                 a known problem: what is, why, what to type next (e
 |-- EngineError              a model that cannot be opened, built or run
 |   |-- BackendUnavailable   the library or the device is not here
 |   |-- StalePlan            a TensorRT plan of another GPU, version or model
-|   `-- BuildFailed          the builder or its parser refused the model
+|   |-- BuildFailed          the builder or its parser refused the model
+|   `-- WrongAnswers         an engine says otherwise here than where it was measured
 |-- GateRefused              a precision was asked for and does not pass its measurement
 |-- SourceError              a camera, stream, file or folder that gives no frames
 `-- OutputError              a result that cannot be written (full disk, no permission)
@@ -54,6 +55,10 @@ class StalePlan(EngineError):
 
 class BuildFailed(EngineError):
     """The builder or its parser refused the model."""
+
+
+class WrongAnswers(EngineError):
+    """An engine says something else about the golden photos than when the bundle was measured."""
 
 
 class GateRefused(EdgecamError):

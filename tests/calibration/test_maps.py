@@ -6,7 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from edgecam_calibration.maps import cam_ious, mask_iou, summarise
+from edgecam_calibration.maps import cam_ious, summarise
+from edgecam_engines.cam import mask_iou
 
 HW = (32, 32)
 

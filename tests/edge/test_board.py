@@ -14,7 +14,8 @@ from edgecam.board import (
     release_of,
     run_command,
 )
-from edgecam.machine import cpu_model, describe_machine
+from edgecam.machine import describe_machine
+from edgecam_engines.processor import cpu_model
 
 RELEASES = [
     ("# R35 (release), REVISION: 4.1, GCID: 33958178, BOARD: t186ref, EABI: aarch64", "35.4.1", "5.1.2"),

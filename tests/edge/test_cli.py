@@ -273,7 +273,7 @@ def test_int8_by_name_that_fails_the_gate_is_1_and_leaves_nothing(
         0.9999,
         "--json",
     )
-    refused(told, "int8 was asked for and does not pass", "below 0.9999", "--precision auto")
+    refused(told, "int8 was asked for and does not pass", "less than 0.9999", "--precision auto")
     assert list(tmp_path.iterdir()) == []
 
 

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from edgecam_calibration.build import build_engine
-from edgecam_calibration.gate import Bounds
+from edgecam_calibration.gate import ANYTHING_GOES
 from edgecam_engines.bundle import open_bundle
 from edgecam_engines.geometry import fit_batch
 from edgecam_engines.photo import read_photo
@@ -74,7 +74,7 @@ def test_maps_of_a_bundle_average_to_its_logits(finished: Finished, tmp_path: Pa
         out,
         precision=precision,
         backend="onnxruntime",
-        bounds=Bounds(max_drop=100, min_cam_iou=0),
+        bounds=ANYTHING_GOES,
     )
     bundle = open_bundle(out)
     head = bundle.head()

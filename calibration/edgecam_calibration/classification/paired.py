@@ -58,8 +58,9 @@ def compare(
     *,
     rng: np.random.Generator,
     resamples: int = RESAMPLES,
+    confidence: float = 0.95,
 ) -> Comparison:
-    """Compare the classes (n,) that A and B called the same photos. Intervals: paired bootstrap, 95 %.
+    """Compare the classes (n,) that A and B called the same photos. Intervals: paired bootstrap.
 
     Raises ValueError for no photos, and for answers that are not to the same number of them.
     """
@@ -79,9 +80,34 @@ def compare(
         n=n,
         top1=(float(a[0]), float(b[0])),
         macro_f1=(float(a[1]), float(b[1])),
-        top1_difference=centred(float(a[0] - b[0]), moved[:, 0], n, least=-1.0),
-        macro_f1_difference=centred(float(a[1] - b[1]), moved[:, 1], n, least=-1.0),
+        top1_difference=centred(float(a[0] - b[0]), moved[:, 0], n, least=-1.0, confidence=confidence),
+        macro_f1_difference=centred(float(a[1] - b[1]), moved[:, 1], n, least=-1.0, confidence=confidence),
         mcnemar=mcnemar(first == labels, second == labels),
+    )
+
+
+def difference(
+    b: float,
+    c: float,
+    n: float,
+    *,
+    rng: np.random.Generator,
+    confidence: float = 0.95,
+    draws: int = 20_000,
+) -> Estimate:
+    """By how much more often A is right than B, from counts alone: b photos A alone, c photos B alone, of n.
+
+    The interval of `compare`, whose law for top-1 this is: three Gamma variables, whatever n is. Counts may
+    be fractions, to ask what another number of photos with the same shares would tell.
+    Raises ValueError unless b + c <= n and n > 0.
+    """
+    if min(b, c) < 0 or b + c > n * (1 + 1e-9) or n <= 0:
+        raise ValueError(f"Of {n} photos {b} and {c} cannot differ.")
+    shapes = [b + 0.5, c + 0.5, max(n - b - c, 0.0) + 1]  # half a photo for each mix of right and wrong
+    first, second, same = (rng.standard_gamma(shape, draws) for shape in shapes)
+    value = (b - c) / n
+    return centred(
+        value, (first - second) / (first + second + same), round(n), least=-1.0, confidence=confidence
     )
 
 

@@ -25,7 +25,14 @@ SHOWN_FPS = 30.0  # a number for the status line, so that drawing it costs what 
 
 
 def bench(
-    bundle: Path, *, runs: int, json: bool, backend: str | None, threads: int, histogram: Path | None = None
+    bundle: Path,
+    *,
+    runs: int,
+    json: bool,
+    backend: str | None,
+    threads: int,
+    histogram: Path | None = None,
+    skip_check: bool = False,
 ) -> None:
     """Time a bundle's engine, head and overlay on this machine and print it.
 
@@ -35,7 +42,10 @@ def bench(
         _need_matplotlib()
     opened = open_bundle(bundle)
     busy = os.getloadavg()[0]  # before our own work counts in it
-    with closing(opened.engine(backend, threads=threads)) as engine, one_opencv_thread():
+    with (
+        closing(opened.engine(backend, threads=threads, check=not skip_check)) as engine,
+        one_opencv_thread(),
+    ):
         measured = measure(
             engine,
             opened.head(),
@@ -43,7 +53,7 @@ def bench(
             lambda frame, result: overlay.draw(frame, result, SHOWN_FPS),
             runs=runs,
         )
-    document = report(measured, _provenance(opened, backend, threads, busy))
+    document = report(measured, _provenance(opened, backend, threads, busy, skip_check))
     if histogram is not None:
         _draw_histogram(measured.latency_ms, measured.engine, histogram)
     _warn_if_busy(busy)
@@ -53,7 +63,9 @@ def bench(
         _show(document, measured.seconds, upper_bound(measured.latency_ms, 99))
 
 
-def _provenance(bundle: Bundle, backend: str | None, threads: int, load: float) -> dict[str, Any]:
+def _provenance(
+    bundle: Bundle, backend: str | None, threads: int, load: float, skip_check: bool
+) -> dict[str, Any]:
     _, model = bundle.model(backend, threads=threads)
     file = model.path.relative_to(bundle.path).as_posix()
     h, w = FRAME_HW
@@ -66,6 +78,7 @@ def _provenance(bundle: Bundle, backend: str | None, threads: int, load: float) 
         "frame": f"{w}x{h} synthetic",
         "percentiles": "order statistics, not interpolated",
         "load_average": round(load, 2),
+        "skip_check": skip_check,
         **describe_machine(),
     }
 

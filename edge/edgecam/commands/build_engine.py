@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from edgecam_calibration.build import build_engine
-from edgecam_calibration.gate import Bounds
+from edgecam_calibration.verdict import Bounds
 from edgecam_engines.console import emit, log
 
 
@@ -14,8 +14,10 @@ def build(
     precision: str,
     backend: str,
     calibration: Path | None,
-    max_drop: float,
-    min_cam_iou: float,
+    val: Path | None,
+    boxes: Path | None,
+    bounds: Bounds,
+    accept_unproven: bool,
     threads: int,
     json: bool,
 ) -> None:
@@ -26,7 +28,10 @@ def build(
         precision=precision,
         backend=backend,
         calibration=calibration,
-        bounds=Bounds(max_drop, min_cam_iou),
+        val=val,
+        boxes=boxes,
+        bounds=bounds,
+        accept_unproven=accept_unproven,
         threads=threads,
     )
     if json:

@@ -205,7 +205,7 @@ def _class_row(score: ClassScore) -> str:
 
 
 def _candidate_row(candidate: dict[str, Any]) -> str:
-    verdict = "passes" if candidate["passed"] else f"refused: {'; '.join(candidate['reasons'])}"
+    verdict = "passes" if candidate["passed"] else f"{candidate['state']}: {'; '.join(candidate['reasons'])}"
     maps = f"CAM IoU {candidate['cam_iou']:.3f} (10th percentile {candidate['cam_iou_p10']:.3f})"
     return f"agreement with FP32 {candidate['agreement']:.1%}, {maps}; {verdict}"
 

@@ -67,6 +67,7 @@ class Asked:
     positive: str | None = None
     against: Path | None = None
     html: Path | None = None
+    skip_check: bool = False
 
 
 def evaluate(
@@ -84,7 +85,7 @@ def evaluate(
     head = opened.head()
     truth = asked.known.read(head.classes)
     validation = _validation(data, asked, head)
-    test, val, name = _answers(opened, head, data, validation, backend, threads)
+    test, val, name = _answers(opened, head, data, validation, backend, threads, asked.skip_check)
     rng = np.random.default_rng(0)
     root = labelled_root(data, head.classes)
     located = None
@@ -97,7 +98,7 @@ def evaluate(
     found = assess(test, head.classes, name, located=located, point=point, rng=rng)
     against = None
     if asked.against is not None:
-        second, theirs = _other_answers(asked.against, head, data, backend, threads)
+        second, theirs = _other_answers(asked.against, head, data, backend, threads, asked.skip_check)
         maps = None
         if truth is not None and located is not None:
             beside = locate(second, truth, root, theirs.classes, rng=rng)
@@ -111,7 +112,7 @@ def evaluate(
             told = told_comparison(against, asked.against.name)
         write_page(asked.html, found, told, bundle.name, data)
     if json:
-        emit(found.document(against))
+        emit(found.document(against) | ({"skip_check": True} if asked.skip_check else {}))
     else:
         _show(found, against, asked, bundle.name)
 
@@ -132,10 +133,16 @@ def _validation(data: Path, asked: Asked, head: Head) -> Path | None:
 
 
 def _answers(
-    opened: Bundle, head: Head, data: Path, validation: Path | None, backend: str | None, threads: int
+    opened: Bundle,
+    head: Head,
+    data: Path,
+    validation: Path | None,
+    backend: str | None,
+    threads: int,
+    skip_check: bool,
 ) -> tuple[Answers, Answers | None, str]:
     photos = load_labelled(data, head.classes)
-    with closing(opened.engine(backend, threads=threads)) as engine:
+    with closing(opened.engine(backend, threads=threads, check=not skip_check)) as engine:
         test = answer(engine, head, photos)
         val = None if validation is None else answer(engine, head, load_labelled(validation, head.classes))
         return test, val, engine.name
@@ -172,7 +179,7 @@ def _tell(problems: Sequence[BadAnnotation]) -> None:
 
 
 def _other_answers(
-    other: Path, head: Head, data: Path, backend: str | None, threads: int
+    other: Path, head: Head, data: Path, backend: str | None, threads: int, skip_check: bool
 ) -> tuple[Answers, Head]:
     """The same photos by another bundle, and its head. Raises DataError when it knows other classes."""
     opened = open_bundle(other)
@@ -183,7 +190,7 @@ def _other_answers(
             f"{other} knows other classes, so the two cannot be compared: {', '.join(odd[:8])}.\n"
             f"Compare bundles that were trained on the same folders."
         )
-    answers, _, _ = _answers(opened, theirs, data, None, backend, threads)
+    answers, _, _ = _answers(opened, theirs, data, None, backend, threads, skip_check)
     return answers, theirs
 
 
@@ -224,6 +231,8 @@ def _show(found: Assessment, against: Against | None, asked: Asked, bundle: str)
         show_localization(found.located.found)
     if against is not None and asked.against is not None:
         out.print(told_comparison(against, escape(asked.against.name)))
+    if asked.skip_check:
+        log.print("The engine was not checked here against the answers it was measured at (--skip-check).")
     if asked.html is not None:
         log.print(f"Pictures and all figures: {asked.html}", markup=False)
 

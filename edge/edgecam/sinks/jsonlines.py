@@ -11,14 +11,22 @@ from edgecam_engines.errors import OutputError
 
 
 class JsonLines:
-    """Writes the stable lines; a pipe that nobody reads any more ends the loop quietly."""
+    """Writes the stable lines; a pipe that nobody reads any more ends the loop quietly.
+
+    With `unchecked` each line says that the engine was not checked on this device.
+    """
 
     pictures = False
+
+    def __init__(self, *, unchecked: bool = False) -> None:
+        self._more = {"skip_check": True} if unchecked else {}
 
     def write(self, frame: Frame, result: Result) -> None:
         try:
             # Not console.emit: rich would add 60 ms and 5 MB to a start that needs neither.
-            sys.stdout.write(json.dumps(as_json(result), ensure_ascii=False, allow_nan=False) + "\n")
+            sys.stdout.write(
+                json.dumps({**as_json(result), **self._more}, ensure_ascii=False, allow_nan=False) + "\n"
+            )
             sys.stdout.flush()
         except OSError as error:
             _forget_stdout()
