@@ -259,6 +259,18 @@ def build_engine(
     )
 
 
+@app.command()
+def lint(
+    model: Annotated[Path, typer.Argument(help="An ONNX file, of edgecam or of any other tool.")],
+    json: Json = False,
+) -> None:
+    """Say what TensorRT would refuse or spoil in an ONNX file, by node, and what to do about it."""
+    from edgecam.commands.lint import lint
+
+    if not lint(model, json=json):
+        raise typer.Exit(1)
+
+
 @app.command("eval")
 def evaluate(
     bundle: Bundle,

@@ -32,7 +32,9 @@ def write_library(path: Path, functions: tuple[str, ...]) -> None:
     at_strings = at_table + len(table) + len(table) % 8
     at_code = (at_strings + len(strings) + 15) // 16 * 16
     symbols = bytes(24) + b"".join(
-        struct.pack("<IBBHQQ", strings.index(b"\0" + name.encode() + b"\0") + 1, 0x12, 0, 1, at_code, len(code))
+        struct.pack(
+            "<IBBHQQ", strings.index(b"\0" + name.encode() + b"\0") + 1, 0x12, 0, 1, at_code, len(code)
+        )
         for name in functions
     )
     first = bytearray(at_code + len(code))
