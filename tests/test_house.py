@@ -98,8 +98,11 @@ def test_the_engines_promise_these_modules_and_no_names_at_the_top() -> None:
     assert edgecam_engines.__file__ is not None
     modules = {p.stem for p in Path(edgecam_engines.__file__).parent.glob("*.py")} - {"__init__"}
     assert modules == {
-        "backends", "bundle", "cam", "console", "cuda", "engine", "errors", "files", "fixed", "geometry",
-        "head", "html", "onnxruntime", "photo", "place", "signals", "tensorrt", "tensorrt_build",
+        "backends", "bundle", "cam", "console", "cuda", "cuda_calls", "cuda_graphs", "cuda_pycuda",
+        "cuda_python", "engine", "errors", "files", "fixed", "geometry", "head", "html", "onnxruntime",
+        "photo", "place", "signals", "tensorrt", "tensorrt_build", "tensorrt_dla", "tensorrt_graph",
+        "tensorrt_inspect", "tensorrt_lane", "tensorrt_memory", "tensorrt_plan", "tensorrt_run",
+        "tensorrt_watch",
     }  # fmt: skip
 
 

@@ -24,7 +24,8 @@ def open_plan(model: Model, dla: int | None = None) -> Engine:
     """Open the plan that `model` has for this GPU; build it first where there is none that fits.
 
     With `dla`, the plan for that core of the deep learning accelerator. Raises BackendUnavailable (no GPU,
-    no TensorRT, no such DLA), BundleDamaged (the plan was changed since it was built), BuildFailed, EngineError.
+    no TensorRT, no such DLA), BundleDamaged (the plan was changed since it was built), BuildFailed,
+    EngineError.
     """
     cuda, device = open_cuda()  # before the import: TensorRT's libraries crash without a device
     return open_on(model, trt=_tensorrt(), cuda=cuda, device=device, dla=dla)

@@ -12,7 +12,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
-from edgecam_engines.cuda import Device
+from edgecam_engines.cuda_calls import Device
 from edgecam_engines.errors import BackendUnavailable, BuildFailed
 from edgecam_engines.files import sha256_of, write_atomically, write_json
 from edgecam_engines.lint import lint_model, told

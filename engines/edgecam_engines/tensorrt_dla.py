@@ -47,9 +47,9 @@ def dla_source(trt: Any, model: Path, precision: str) -> Source:
     if not weakly_typed(trt):
         if precision == "int8":
             raise BuildFailed(
-                f"TensorRT {trt.__version__} cannot be given the INT8 ranges that a DLA needs, since it took the "
-                f"range of a tensor away and a DLA takes no Q/DQ nodes.\nUse --precision fp16, or TensorRT 10.\n"
-                f"{_ON_THE_GPU}"
+                f"TensorRT {trt.__version__} cannot be given the INT8 ranges that a DLA needs: a tensor "
+                f"has no range any more, and a DLA takes no Q/DQ nodes.\n"
+                f"Use --precision fp16, or TensorRT 10.\n{_ON_THE_GPU}"
             )
         return Source(model)
     plain = model.with_name("fp32.onnx")
@@ -70,8 +70,8 @@ def check_core(trt: Any, builder: Any, core: int) -> None:
         seen = f"cores 0 to {cores - 1}" if cores > 1 else "core 0 alone" if cores else "no DLA"
         raise BackendUnavailable(
             f"DLA core {core} is asked for, and TensorRT {trt.__version__} sees {seen} here.\n"
-            f"A Jetson AGX Orin has two, with TensorRT up to 10.7 (JetPack 6) and from 11.4.1 on (JetPack 7.2.2); "
-            f"cards and TensorRT 11.0 to 11.3 have none.\n{_ON_THE_GPU}"
+            f"A Jetson AGX Orin has two, with TensorRT up to 10.7 (JetPack 6) and from 11.4.1 on (JetPack "
+            f"7.2.2); cards and TensorRT 11.0 to 11.3 have none.\n{_ON_THE_GPU}"
         )
 
 
@@ -106,7 +106,8 @@ def read_scales(path: Path) -> dict[str, float]:
 def give_ranges(network: Any, scales: dict[str, float], name: str) -> int:
     """Tell the network what INT8 covers in each tensor; how many were told.
 
-    Tensors without a scale stay in FP16. Raises BuildFailed when no name fits, as with another model's scales.
+    Tensors without a scale stay in FP16. Raises BuildFailed when no name fits, as with scales of another
+    model.
     """
     layers = (network.get_layer(i) for i in range(network.num_layers))
     made = [layer.get_output(i) for layer in layers for i in range(layer.num_outputs)]

@@ -33,7 +33,7 @@ def cast_first(onnx: Path) -> bytes:
 
 
 def chain_to_cast(graph: Any, image: str) -> list[Any] | None:
-    """The nodes from an input to its Cast, that one included, where all before it move and nothing else reads."""
+    """The nodes from an input to its Cast and with it, where all before it only move; else None."""
     chain: list[Any] = []
     name = image
     while len(chain) <= len(graph.node):  # a hostile graph may go round

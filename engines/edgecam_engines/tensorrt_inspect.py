@@ -1,22 +1,27 @@
 """What TensorRT made of a model: each layer with what it computes in, from the engine inspector."""
 
 import json
+import re
 from collections import Counter
 from collections.abc import Mapping
 from typing import Any, Final, NamedTuple
 
-# The inspector's words for a tensor's numbers, by the beginning of its "Format/Datatype" or "Format".
-_TYPES: Final = (
-    ("int8", ("int8", "INT8")),
-    ("fp8", ("fp8", "FP8", "E4M3")),
-    ("fp16", ("half", "FP16", "Half", "fp16")),
-    ("bf16", ("bf16", "BF16", "BFloat16")),
-    ("fp32", ("float", "FP32", "Float", "fp32")),
-    ("uint8", ("uint8", "UINT8", "UInt8")),
-    ("int32", ("int32", "INT32", "Int32")),
-    ("int64", ("int64", "INT64", "Int64")),
-    ("bool", ("bool", "BOOL", "Bool")),
-)
+# The inspector's words for what a tensor holds, in lower case.
+_TYPES: Final = {
+    "int8": "int8",
+    "fp8": "fp8",
+    "e4m3": "fp8",
+    "half": "fp16",
+    "fp16": "fp16",
+    "bf16": "bf16",
+    "bfloat16": "bf16",
+    "float": "fp32",
+    "fp32": "fp32",
+    "uint8": "uint8",
+    "int32": "int32",
+    "int64": "int64",
+    "bool": "bool",
+}
 _MOVES: Final = frozenset({"Reformat", "NoOp", "Shuffle", "Signal", "Wait", "MemcpyDeviceToDevice"})
 _ORDER: Final = ("int8", "fp8", "fp16", "bf16", "fp32")
 
@@ -40,20 +45,20 @@ class Layers(NamedTuple):
         """The summary, as it stands in the report and in `--json`."""
         return {
             "layers": len(self.layers),
-            "precisions": dict(Counter(layer.precision for layer in self.layers)),
-            "on_dla": sum(layer.on_dla for layer in self.layers),
-            "fell_back": [layer.name for layer in self.fell_back],
+            "precisions": dict(Counter(one.precision for one in self.layers)),
+            "on_dla": sum(one.on_dla for one in self.layers),
+            "fell_back": [one.name for one in self.fell_back],
         }
 
     def __str__(self) -> str:
-        counted = Counter(layer.precision for layer in self.layers).most_common()
+        counted = Counter(one.precision for one in self.layers).most_common()
         told = ", ".join(f"{count} in {precision}" for precision, count in counted)
         back = ""
         if self.fell_back:
-            names = ", ".join(layer.name for layer in self.fell_back[:3])
+            names = ", ".join(one.name for one in self.fell_back[:3])
             more = f" and {len(self.fell_back) - 3} more" if len(self.fell_back) > 3 else ""
             back = f"; {len(self.fell_back)} in a higher precision than asked: {names}{more}"
-        return f"{len(self.layers)} layers: {told}{back}"
+        return f"{len(self.layers)} layers{': ' if told else ''}{told}{back}"
 
 
 def inspect_engine(trt: Any, engine: Any, image: str, shape: tuple[int, ...]) -> dict[str, Any]:
@@ -79,7 +84,7 @@ def layers_of(report: Mapping[str, Any], precision: str) -> Layers:
     found = [_layer(entry) for entry in entries] if isinstance(entries, list) else []
     asked = _ORDER.index(precision) if precision in _ORDER else len(_ORDER)
     above = set(_ORDER[asked + 1 :])
-    back = [layer for layer in found if layer.precision in above and layer.kind not in _MOVES]
+    back = [one for one in found if one.precision in above and one.kind not in _MOVES]
     return Layers(found, back)
 
 
@@ -105,8 +110,5 @@ def _precision(entry: Mapping[str, Any]) -> str:
 
 def _type(told: str) -> str:
     """ "Half" or "Row major linear FP16 format (with kCHW)" -> "fp16"."""
-    words = told.replace("/", " ").replace(",", " ").replace(".", " ").split()
-    for kind, names in _TYPES:
-        if any(word in names for word in words):
-            return kind
-    return "?"
+    words = re.split(r"[^a-z0-9]+", told.lower())
+    return next((_TYPES[word] for word in words if word in _TYPES), "?")

@@ -2,9 +2,9 @@
 
 import threading
 from collections import deque
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from collections.abc import Callable, Iterator
 from functools import cache
 from typing import Any, Final, NamedTuple
 
@@ -102,16 +102,31 @@ def interruptible(work: Callable[[], Any], watching: Any) -> Any:
             raise
 
 
+class Overall:
+    """How much of a build is done, from phases within phases."""
+
+    def __init__(self) -> None:
+        self._open: list[tuple[int, int]] = []  # steps done, and steps, outermost first
+        self._most = 0.0
+
+    def share(self, told: Progress) -> float:
+        """In [0, 1], and never less than before. A phase counts as a part of its parent's next step."""
+        self._open[told.depth :] = [(told.done, told.steps)]
+        value = 0.0
+        for done, steps in reversed(self._open):
+            value = 1.0 if done >= steps else (done + value) / steps
+        self._most = max(self._most, value)
+        return self._most
+
+
 @contextmanager
 def build_bar(what: str) -> Iterator[Callable[[Progress], None]]:
-    """A bar on the terminal for one build: its outermost phase, and the inner one by name beside it."""
+    """A bar on the terminal for one build in percent, with the phase that runs by name beside it."""
+    overall = Overall()
     with bar() as progress:
-        task = progress.add_task(what, total=None, note="")
+        task = progress.add_task(what, total=100, note="")
 
         def show(told: Progress) -> None:
-            if told.depth == 0:
-                progress.update(task, completed=told.done, total=told.steps, note=told.phase)
-            else:
-                progress.update(task, note=f"{told.phase} {told.done}/{told.steps}")
+            progress.update(task, completed=int(100 * overall.share(told)), note=told.phase)
 
         yield show

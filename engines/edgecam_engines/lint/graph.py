@@ -66,7 +66,7 @@ class Graph:
             return None
 
     def upstream(self, name: str, stop: frozenset[str]) -> Iterator[Any]:
-        """The nodes that lead to a tensor, nearest first, not beyond operators in `stop` (which are given)."""
+        """The nodes that lead to a tensor, nearest first, up to and with those of operators in `stop`."""
         seen: set[int] = set()
         left = [name]
         while left:

@@ -77,7 +77,7 @@ def read_model(path: Path) -> Any:
             raise ValueError("it has no nodes")
     except Exception as error:  # OSError, or protobuf's DecodeError, whose module is not ours to import
         raise EngineError(
-            f"{path} cannot be read as ONNX ({error}).\nGive the .onnx file that a training run or another tool "
-            f"exported."
+            f"{path} cannot be read as ONNX ({error}).\n"
+            f"Give the .onnx file that a training run or another tool exported."
         ) from error
     return model

@@ -31,7 +31,7 @@ def dynamic_sides(graph: Graph) -> Iterator[Finding]:
                 "dynamic-dims",
                 "error",
                 "the model",
-                f"the input {given.name} leaves open side {', '.join(free)}, and profiles cover the batch alone",
+                f"the input {given.name} leaves open side {', '.join(free)}, which no profile covers",
                 "Export it with a fixed height and width; one plan serves one size.",
             )
 
