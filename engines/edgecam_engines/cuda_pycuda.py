@@ -96,7 +96,7 @@ class PyCuda:
             name=text_of(self._gpu.name()),
             compute_capability=f"{major}.{minor}",
             integrated=bool(self._gpu.get_attribute(drv.device_attribute.INTEGRATED)),
-            driver=version_of(drv.get_driverversion_of()),
+            driver=version_of(drv.get_driver_version()),
             runtime=".".join(str(part) for part in drv.getversion_of()[:2]),
             binding="pycuda",
         )

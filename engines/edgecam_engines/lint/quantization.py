@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from typing import Final
 
-from edgecam_engines.lint.finding import Finding
+from edgecam_engines.lint.finding import Finding, Severity
 from edgecam_engines.lint.graph import Graph, named
 
 QOPERATOR: Final = frozenset(
@@ -64,16 +64,17 @@ def zero_point(graph: Graph) -> Iterator[Finding]:
             continue
         name = node.input[2]
         stored, values = graph.constants.get(name), graph.array(name)
+        severity: Severity = "error"
         if stored is None:
             what = f"its zero point {name} is computed"
-        elif stored.data_type in {TensorProto.UINT8, TensorProto.UINT16}:
-            what = f"its zero point {name} is unsigned"
         elif values is not None and values.astype(bool).any():
             what = f"its zero point {name} is not 0"
+        elif stored.data_type in {TensorProto.UINT8, TensorProto.UINT16}:
+            what, severity = f"its zero point {name} is unsigned", "warning"  # some parsers take it as signed
         else:
             continue
         yield Finding(
-            "zero-point", "error", named(node), f"{what}; TensorRT takes only 0, signed", _SYMMETRIC
+            "zero-point", severity, named(node), f"{what}; TensorRT takes only 0, signed", _SYMMETRIC
         )
 
 
