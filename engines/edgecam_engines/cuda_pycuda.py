@@ -97,6 +97,6 @@ class PyCuda:
             compute_capability=f"{major}.{minor}",
             integrated=bool(self._gpu.get_attribute(drv.device_attribute.INTEGRATED)),
             driver=version_of(drv.get_driver_version()),
-            runtime=".".join(str(part) for part in drv.getversion_of()[:2]),
+            runtime=".".join(str(part) for part in drv.get_version()[:2]),
             binding="pycuda",
         )
