@@ -112,8 +112,8 @@ def test_the_engine_protocol_is_a_name_a_size_and_two_methods() -> None:
     assert methods == {"infer", "close"}
 
 
-def test_there_are_three_back_ends() -> None:
-    assert set(backends.BACKENDS) == {"onnxruntime", "tensorrt", "fixed"}
+def test_there_are_these_back_ends() -> None:
+    assert set(backends.BACKENDS) == {"onnxruntime", "tensorrt", "tensorrt-dla0", "tensorrt-dla1", "fixed"}
 
 
 def test_the_tree_drawn_in_errors_is_the_tree_there_is() -> None:

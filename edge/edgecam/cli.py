@@ -42,6 +42,8 @@ class Precision(str, Enum):
 class Backend(str, Enum):
     onnxruntime = "onnxruntime"
     tensorrt = "tensorrt"
+    tensorrt_dla0 = "tensorrt-dla0"
+    tensorrt_dla1 = "tensorrt-dla1"
     fixed = "fixed"
 
 
@@ -49,6 +51,8 @@ class BuildBackend(str, Enum):
     auto = "auto"
     onnxruntime = "onnxruntime"
     tensorrt = "tensorrt"
+    tensorrt_dla0 = "tensorrt-dla0"
+    tensorrt_dla1 = "tensorrt-dla1"
 
 
 BackendName = Annotated[

@@ -27,7 +27,7 @@ class TensorRTEngine:
     def __init__(
         self, plan: bytes, built: Sidecar, *, trt: Any, cuda: Cuda, device: Device, graphs: bool = True
     ) -> None:
-        self.name = f"tensorrt-{built.precision}" + ("" if built.dla is None else f"-dla{built.dla}")
+        self.name = f"tensorrt{'' if built.dla is None else f'-dla{built.dla}'}-{built.precision}"
         self._trt, self._cuda, self._logger, self._graphs = trt, cuda, logger_of(trt), graphs
         self._logger.lines.clear()  # so that a complaint quoted below is about this plan
         self._runtime: Any = trt.Runtime(self._logger)

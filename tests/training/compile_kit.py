@@ -69,7 +69,7 @@ def every_case() -> list[Case]:
 
 
 def covering_cases() -> list[Case]:
-    """Every backbone with the default head, every head with the default backbone, and every size, once each."""
+    """Every backbone with the default head, every head with the default backbone, and every size."""
     heads, sizes = [*HEADS], [*SIZES]
     cases = [Case(name, heads[0], sizes[i % len(sizes)]) for i, name in enumerate(BACKBONES)]
     return cases + [Case(DEFAULT, head, sizes[i % len(sizes)]) for i, head in enumerate(heads[1:], start=1)]
@@ -92,20 +92,25 @@ def write_files(case: Case, folder: Path) -> dict[str, Path]:
     return paths
 
 
-def compile_case(case: Case, folder: Path, trt: Any, batches: tuple[int, ...] = BATCHES) -> Iterator[Outcome]:
+def compile_case(case: Case, folder: Path, trt: Any) -> Iterator[Outcome]:
     """Every precision for every largest batch."""
     for precision, path in write_files(case, folder).items():
-        for max_batch in batches:
-            start, sidecar, reason = time.process_time(), None, ""
-            try:
-                sidecar = build_plan(
-                    path,
-                    folder / f"{precision}-{max_batch}.plan",
-                    trt=trt,
-                    target=CPU_TARGET,
-                    precision=precision.partition("-")[0],
-                    max_batch=max_batch,
-                )
-            except EngineError as error:
-                reason = str(error)
-            yield Outcome(case, precision, max_batch, sidecar, time.process_time() - start, reason)
+        for max_batch in BATCHES:
+            yield compile_file(case, precision, path, max_batch, trt)
+
+
+def compile_file(case: Case, precision: str, path: Path, max_batch: int, trt: Any) -> Outcome:
+    """One file, its plan beside it."""
+    start, sidecar, reason = time.process_time(), None, ""
+    try:
+        sidecar = build_plan(
+            path,
+            path.with_name(f"{precision}-{max_batch}.plan"),
+            trt=trt,
+            target=CPU_TARGET,
+            precision=precision.partition("-")[0],
+            max_batch=max_batch,
+        )
+    except EngineError as error:
+        reason = str(error)
+    return Outcome(case, precision, max_batch, sidecar, time.process_time() - start, reason)
