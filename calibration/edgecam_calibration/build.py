@@ -17,7 +17,7 @@ from edgecam_calibration.gate import Bounds, Reference, Verdict, failed, judge, 
 from edgecam_calibration.quantize import TENSORRT, Calibration, cpu_profile, write_fp16
 from edgecam_calibration.run import Run, open_run, still_there
 from edgecam_calibration.write import write_bundle
-from edgecam_engines.backends import BACKENDS, Model, is_tensorrt, open_engine
+from edgecam_engines.backends import Model, is_tensorrt, open_engine
 from edgecam_engines.bundle import Bundle, open_bundle
 from edgecam_engines.console import log
 from edgecam_engines.engine import Engine, Frame
@@ -120,8 +120,8 @@ def _backend(asked: str) -> str:
             from edgecam_engines.cuda import open_cuda
 
             open_cuda()  # raises BackendUnavailable with what is missing
-        elif asked not in BACKENDS:
-            raise BackendUnavailable(f"There is no back end {asked!r}. Choose {', '.join(BACKENDS)} or auto.")
+        elif asked != "onnxruntime":
+            raise BackendUnavailable(f"There is no back end {asked!r}. Choose onnxruntime, tensorrt or auto.")
         return asked
     from edgecam_engines.cuda import probe
 

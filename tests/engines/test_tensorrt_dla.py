@@ -1,4 +1,4 @@
-"""The deep learning accelerator: what it is built from, where it is refused, and that it runs as its model."""
+"""The deep learning accelerator: what it is built from, where it is refused, and what it answers."""
 
 import json
 import shutil
