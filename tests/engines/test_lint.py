@@ -192,11 +192,22 @@ def test_a_model_that_ends_in_scores_is_told_where_its_places_went(
     assert finding.node.startswith(named)
 
 
-def test_features_in_integers_or_beside_others_have_no_maps(tmp_path: Path) -> None:
+def test_features_in_integers_have_no_maps(tmp_path: Path) -> None:
     model = model_of([*to_float(), helper.make_node("Relu", ["x"], ["features"], "last")], {})
     model.graph.output[0].type.tensor_type.elem_type = TensorProto.INT8
-    model.graph.output.append(helper.make_tensor_value_info("x", TensorProto.FLOAT, ["n", 3, 16, 16]))
-    assert [finding.rule for finding in found(model, tmp_path)] == ["cam-identity", "cam-identity"]
+    assert rules(found(model, tmp_path)) == {("cam-identity", "error")}
+
+
+def test_a_map_beside_scores_is_for_other_tools(tmp_path: Path) -> None:
+    model = model_of([*to_float(), helper.make_node("Relu", ["x"], ["features"], "last")], {})
+    model.graph.output.append(helper.make_tensor_value_info("x", TensorProto.FLOAT, ["n", 3]))
+    assert rules(found(model, tmp_path)) == {("cam-identity", "warning")}
+
+
+def test_a_model_without_an_output_has_no_maps(tmp_path: Path) -> None:
+    model = model_of([*to_float(), helper.make_node("Relu", ["x"], ["features"], "last")], {})
+    del model.graph.output[:]
+    assert rules(found(model, tmp_path)) == {("cam-identity", "error")}
 
 
 @pytest.mark.parametrize(
@@ -327,7 +338,7 @@ def test_weights_in_another_file_are_not_followed(tmp_path: Path) -> None:
     assert found(model, tmp_path) == []
 
 
-def test_a_hundred_thousand_nodes_are_read_in_order_and_told_in_part(tmp_path: Path) -> None:
+def test_of_twenty_thousand_wrong_nodes_the_first_hundred_are_told(tmp_path: Path) -> None:
     nodes = [helper.make_node("Det", ["x"], [f"y{i}"], f"odd {i}") for i in range(20_000)]
     findings = found(model_of([*to_float(), *nodes], {}), tmp_path)
     assert [finding.node for finding in findings] == [f"odd {i} (Det)" for i in range(100)]

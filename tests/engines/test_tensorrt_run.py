@@ -9,6 +9,8 @@ from typing import Any
 import numpy as np
 import onnx
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from edgecam_engines import cuda as cuda_module
 from edgecam_engines import tensorrt as runner
@@ -89,6 +91,35 @@ def test_a_graph_is_recorded_once_for_each_batch_size(tmp_path: Path, device: De
         given = frames(n, seed=n)
         np.testing.assert_array_equal(engine.infer(given), by_onnxruntime(model.path, given))
     assert cuda.records == 3
+    engine.close()
+    assert cuda.nothing_held
+
+
+@pytest.fixture(scope="module")
+def built_once(tmp_path_factory: pytest.TempPathFactory) -> Model:
+    """A model with a plan for each of the two devices."""
+    model = model_in(tmp_path_factory.mktemp("built"), "fp16")
+    for device in (JETSON, CARD):
+        opened(model, device).close()
+    return model
+
+
+@settings(max_examples=40, deadline=None)
+@given(
+    batches=st.lists(st.integers(1, 20), min_size=1, max_size=8),
+    device=st.sampled_from([JETSON, CARD]),
+    graphs=st.booleans(),
+)
+def test_whatever_batches_come_the_features_are_right_and_nothing_is_held_afterwards(
+    built_once: Model, batches: list[int], device: Device, graphs: bool
+) -> None:
+    cuda = FakeCuda(graphs=graphs)
+    engine = opened(built_once, device, cuda)
+    for seed, n in enumerate(batches):
+        given_frames = frames(n, seed)
+        np.testing.assert_array_equal(
+            engine.infer(given_frames), by_onnxruntime(built_once.path, given_frames)
+        )
     engine.close()
     assert cuda.nothing_held
 

@@ -35,8 +35,6 @@ BACKBONES: Final = (
     "resnet18",
     "regnet_y_400mf",
     "shufflenet_v2_x0_5",
-    "mnasnet0_5",
-    "squeezenet1_1",
     "densenet121",
     "convnext_tiny",
 )

@@ -61,24 +61,36 @@ def bytes_moved(graph: Graph) -> Iterator[Finding]:
 
 def cam_identity(graph: Graph) -> Iterator[Finding]:
     """Maps need features with places: (n, d, gh, gw) in float, of which the class head takes the mean."""
+    outputs = list(graph.graph.output)
+    faults = [fault for fault in (_no_map(graph, output) for output in outputs) if fault is not None]
+    if len(faults) == len(outputs):
+        yield from faults or [Finding("cam-identity", "error", "the model", "it has no output", _EXPORT)]
+    elif len(outputs) > 1:
+        what = f"it has {len(outputs)} outputs, and edgecam's engines have one, the feature map"
+        yield Finding(
+            "cam-identity",
+            "warning",
+            "the model",
+            what,
+            "Other tools may take it as it is. " + _EXPORT,
+        )
+
+
+def _no_map(graph: Graph, output: Any) -> Finding | None:
+    """Why an output is no feature map; None where it is, or where the file does not tell."""
     from onnx import TensorProto
 
-    outputs = list(graph.graph.output)
-    if len(outputs) != 1:
-        what = f"it has {len(outputs)} outputs, and edgecam reads one feature map (n, d, gh, gw)"
-        yield Finding("cam-identity", "error", "the model", what, _EXPORT)
-    for output in outputs:
-        shape = shape_of(output)
-        kind = output.type.tensor_type.elem_type
-        if shape is not None and (len(shape) != 4 or 1 in shape[2:]):
-            pool = _pooling(graph, output.name)
-            where = named(pool) if pool is not None else "the model"
-            why = ", since this node pools all places away" if pool is not None else ""
-            what = f"the output {output.name} has shape {tuple(shape)}, not a feature map (n, d, gh, gw){why}"
-            yield Finding("cam-identity", "error", where, what, _EXPORT)
-        elif kind not in {TensorProto.FLOAT, TensorProto.FLOAT16}:
-            what = f"the output {output.name} is not of float32 or float16, so its mean is no class score"
-            yield Finding("cam-identity", "error", "the model", what, "Dequantize the features in the graph.")
+    shape = shape_of(output)
+    if shape is not None and (len(shape) != 4 or 1 in shape[2:]):
+        pool = _pooling(graph, output.name)
+        where = named(pool) if pool is not None else "the model"
+        why = ", since this node pools all places away" if pool is not None else ""
+        what = f"the output {output.name} has shape {tuple(shape)}, not a feature map (n, d, gh, gw){why}"
+        return Finding("cam-identity", "error", where, what, _EXPORT)
+    if output.type.tensor_type.elem_type not in {TensorProto.FLOAT, TensorProto.FLOAT16}:
+        what = f"the output {output.name} is not of float32 or float16, so its mean is no class score"
+        return Finding("cam-identity", "error", "the model", what, "Dequantize the features in the graph.")
+    return None
 
 
 def _pooling(graph: Graph, output: str) -> Any:
