@@ -2,6 +2,7 @@
 
 import importlib
 from collections import Counter
+from itertools import groupby
 from pathlib import Path
 from typing import Any, Final
 
@@ -11,6 +12,8 @@ from edgecam_engines.console import emit, out
 from edgecam_engines.lint import Finding, Severity, lint_model, lint_with_parser
 
 COLOURS: Final[dict[Severity, str]] = {"error": "bold red", "warning": "yellow", "note": "cyan"}
+
+SHOWN: Final = 5  # findings of one rule
 
 
 def lint(model: Path, *, json: bool) -> bool:
@@ -43,18 +46,20 @@ def _parser() -> Any:
 
 
 def _show(model: Path, findings: list[Finding], trt: Any) -> None:
-    for finding in findings:
-        line = Text(f"{finding.severity:<8}", style=COLOURS[finding.severity])
-        line.append(f"{finding.rule}, {finding.node}: ", style="bold")
-        line.append(f"{finding.what}.", style="default")
-        out.print(line)
-        out.print(Text(f"{'':<8}{finding.todo}"))
-    by = (
-        "edgecam's rules"
-        if trt is None
-        else f"edgecam's rules and the parser of {trt.__name__} {trt.__version__}"
-    )
-    said = ", ".join(
-        f"{n} {name}{'s' if n > 1 else ''}" for name, n in Counter(f.severity for f in findings).items()
-    )
+    for rule, of_rule in groupby(findings, key=lambda finding: finding.rule):
+        alike = list(of_rule)
+        for finding in alike[:SHOWN]:
+            line = Text(f"{finding.severity:<8}", style=COLOURS[finding.severity])
+            line.append(f"{rule}, {finding.node}: ", style="bold")
+            line.append(f"{finding.what}.", style="default")
+            out.print(line)
+        if len(alike) > SHOWN:
+            out.print(f"{'':<8}and {len(alike) - SHOWN} more of {rule}; --json names them all.", markup=False)
+        for todo in dict.fromkeys(finding.todo for finding in alike):
+            out.print(Text(f"{'':<8}{todo}"))
+    by = "edgecam's rules"
+    if trt is not None:
+        by += f" and the parser of {trt.__name__} {trt.__version__}"
+    counts = Counter(finding.severity for finding in findings)
+    said = ", ".join(f"{n} {severity}{'s' if n > 1 else ''}" for severity, n in counts.items())
     out.print(f"{model.name}, by {by}: {said or 'nothing found'}.", markup=False)
