@@ -29,7 +29,7 @@ from edgecam_calibration.quantize import TENSORRT, Calibration, cpu_profile, wri
 from edgecam_calibration.run import Run, open_run, still_there
 from edgecam_calibration.truth import read_truth
 from edgecam_calibration.write import write_bundle
-from edgecam_engines.backends import Model, open_engine
+from edgecam_engines.backends import Model, is_tensorrt, open_engine
 from edgecam_engines.bundle import Bundle, open_bundle
 from edgecam_engines.console import log
 from edgecam_engines.engine import Engine, Frame
@@ -120,7 +120,7 @@ def build_engine(
         latencies = iter(time_engines(engines, reference.frames[0], clock=time.perf_counter))
         verdicts = [replace(v, latency=next(latencies)) if v.ran else v for v in verdicts]
         best = winner(verdicts, accept_unproven=accept_unproven, fall_back=precision == "auto")
-        if chosen_backend != "tensorrt" and precision in {"auto", "int8"}:
+        if not is_tensorrt(chosen_backend) and precision in {"auto", "int8"}:
             verdicts.append(_judge_for_tensorrt(folder / models["int8-tensorrt"], opened, reference, bounds))
         for verdict in verdicts:
             log.print(verdict_line(verdict, best), markup=False)
@@ -138,7 +138,7 @@ def build_engine(
 
 def _backend(asked: str) -> str:
     if asked != "auto":
-        if asked == "tensorrt":
+        if is_tensorrt(asked):
             from edgecam_engines.cuda import open_cuda
 
             open_cuda()  # raises BackendUnavailable with what is missing
@@ -223,7 +223,7 @@ def _reference(run: Run, fp32: Engine, judges: list[Labelled], boxes: Path | Non
 
 
 def _candidates(models: dict[str, str], precision: str, backend: str) -> list[Candidate]:
-    int8 = models["int8-tensorrt" if backend == "tensorrt" else "int8-cpu"]
+    int8 = models["int8-tensorrt" if is_tensorrt(backend) else "int8-cpu"]
     files = {"fp32": models["fp32"], "fp16": models["fp16"], "int8": int8}
     wanted = PRECISIONS if precision == "auto" else (precision,)
     return [Candidate(name, backend, files[name]) for name in wanted]

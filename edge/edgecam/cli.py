@@ -42,6 +42,8 @@ class Precision(str, Enum):
 class Backend(str, Enum):
     onnxruntime = "onnxruntime"
     tensorrt = "tensorrt"
+    tensorrt_dla0 = "tensorrt-dla0"
+    tensorrt_dla1 = "tensorrt-dla1"
     fixed = "fixed"
 
 
@@ -49,6 +51,8 @@ class BuildBackend(str, Enum):
     auto = "auto"
     onnxruntime = "onnxruntime"
     tensorrt = "tensorrt"
+    tensorrt_dla0 = "tensorrt-dla0"
+    tensorrt_dla1 = "tensorrt-dla1"
 
 
 SkipCheck = Annotated[
@@ -299,6 +303,18 @@ def build_engine(
         threads=threads,
         json=json,
     )
+
+
+@app.command()
+def lint(
+    model: Annotated[Path, typer.Argument(help="An ONNX file, of edgecam or of any other tool.")],
+    json: Json = False,
+) -> None:
+    """Say what TensorRT would refuse or spoil in an ONNX file, by node, and what to do about it."""
+    from edgecam.commands.lint import lint
+
+    if not lint(model, json=json):
+        raise typer.Exit(1)
 
 
 @app.command("eval")

@@ -29,6 +29,17 @@ def open_tensorrt(model: Model) -> Engine:
     return open_plan(model)
 
 
+def open_on_dla(core: int) -> Callable[[Model], Engine]:
+    """TensorRT on a core of a Jetson's deep learning accelerator, with the GPU for what that cannot do."""
+
+    def open_dla(model: Model) -> Engine:
+        from edgecam_engines.tensorrt import open_plan
+
+        return open_plan(model, dla=core)
+
+    return open_dla
+
+
 def open_fixed(model: Model) -> Engine:
     from edgecam_engines.fixed import load_fixed
 
@@ -38,8 +49,15 @@ def open_fixed(model: Model) -> Engine:
 BACKENDS: Final[dict[str, Callable[[Model], Engine]]] = {
     "onnxruntime": open_onnxruntime,
     "tensorrt": open_tensorrt,
+    "tensorrt-dla0": open_on_dla(0),
+    "tensorrt-dla1": open_on_dla(1),
     "fixed": open_fixed,
 }
+
+
+def is_tensorrt(backend: str) -> bool:
+    """Whether a back end takes TensorRT's INT8 profile."""
+    return backend.startswith("tensorrt")
 
 
 def open_engine(backend: str, model: Model) -> Engine:

@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass, fields
 from pathlib import Path, PurePosixPath
 from typing import Any, Final, TypedDict
 
-from edgecam_engines.backends import Model, open_engine
+from edgecam_engines.backends import Model, is_tensorrt, open_engine
 from edgecam_engines.engine import Engine
 from edgecam_engines.errors import BundleDamaged, BundleError, BundleTooNew
 from edgecam_engines.files import sha256_of, write_json
@@ -72,7 +72,7 @@ class Bundle:
         shipped = self.manifest.engine
         chosen, file = backend or shipped["backend"], shipped["model"]
         if chosen != shipped["backend"] and shipped["precision"] == "int8":
-            profile = "int8-tensorrt" if chosen == "tensorrt" else "int8-cpu"
+            profile = "int8-tensorrt" if is_tensorrt(chosen) else "int8-cpu"
             file = self.manifest.models.get(profile, self.manifest.models["fp32"])
         precision = next((k.split("-")[0] for k, v in self.manifest.models.items() if v == file), "fp32")
         return chosen, Model(self.path / file, precision, self.path / "plans", threads)

@@ -27,6 +27,8 @@ ENGINES = {
     "tensorrt-fp32": ("tensorrt", "fp32", "fp32"),
     "tensorrt-fp16": ("tensorrt", "fp16", "fp16"),
     "tensorrt-int8": ("tensorrt", "int8", "int8-tensorrt"),
+    "tensorrt-dla0-fp16": ("tensorrt-dla0", "fp16", "fp16"),
+    "tensorrt-dla1-fp16": ("tensorrt-dla1", "fp16", "fp16"),
 }
 ON_DEVICE = [name for name in ENGINES if name.startswith("tensorrt")]
 PARAMS = [pytest.param(n, marks=needs_device if n in ON_DEVICE else []) for n in ENGINES]
@@ -157,7 +159,7 @@ def test_after_closing_twice_it_says_that_it_is_closed(opener: Opener) -> None:
 def test_a_file_that_is_no_model_is_an_engine_error(
     backend: str, content: bytes | None, tmp_path: Path
 ) -> None:
-    if backend == "tensorrt" and probe().device is not None:
+    if backend.startswith("tensorrt") and probe().device is not None:
         pytest.skip("with a GPU this starts a build; the builder's tests cover it")
     path = tmp_path / "model.onnx"
     if content is not None:

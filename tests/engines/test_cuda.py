@@ -8,8 +8,11 @@ from typing import Any
 import numpy as np
 import pytest
 
-from edgecam_engines import cuda as cuda_module
-from edgecam_engines.cuda import CudaPython, Device, PyCuda, device_key, open_cuda, probe
+from edgecam_engines import cuda_python as cuda_module
+from edgecam_engines.cuda import device_key, open_cuda, probe
+from edgecam_engines.cuda_calls import Device
+from edgecam_engines.cuda_pycuda import PyCuda
+from edgecam_engines.cuda_python import CudaPython
 from edgecam_engines.errors import BackendUnavailable, EngineError
 
 ORIN = Device("Orin", "8.7", integrated=True, driver="12.6", runtime="12.9", binding="cuda-python")
@@ -168,6 +171,172 @@ def test_a_failure_is_told_with_the_call_and_cudas_words() -> None:
         CudaPython(FakeRuntime(error=2)).allocate(1)
 
 
+class RecordingRuntime(FakeRuntime):
+    """With graphs, as handles that are objects, and what is still held of them."""
+
+    cudaStreamCaptureMode = SimpleNamespace(cudaStreamCaptureModeThreadLocal=1)
+
+    def __init__(self, fail: str = "") -> None:
+        super().__init__()
+        self.fail = fail
+        self.recording = False
+        self.held: set[str] = set()
+        self.launched = 0
+
+    def cudaStreamBeginCapture(self, stream: int, mode: int) -> tuple[int]:
+        assert (stream, mode) == (77, 1)
+        self.recording = True
+        return (801 if self.fail == "begin" else 0,)
+
+    def cudaStreamEndCapture(self, stream: int) -> tuple[int, str]:
+        assert self.recording
+        self.recording = False
+        self.held.add("graph")
+        return (901 if self.fail == "end" else 0), "graph"
+
+    def cudaGraphInstantiate(self, graph: str, flags: int) -> tuple[int, int]:
+        assert (graph, flags) == ("graph", 0)
+        if self.fail == "instantiate":
+            return 2, 0
+        self.held.add("exec")
+        return 0, 99
+
+    def cudaGraphDestroy(self, graph: str) -> tuple[int]:
+        self.held.remove(graph)
+        return (0,)
+
+    def cudaGraphLaunch(self, graph: int, stream: int) -> tuple[int]:
+        assert (graph, stream) == (99, 77)
+        assert "exec" in self.held
+        self.launched += 1
+        return (0,)
+
+    def cudaGraphExecDestroy(self, graph: int) -> tuple[int]:
+        assert graph == 99
+        self.held.remove("exec")
+        return (0,)
+
+
+def test_what_is_recorded_can_be_launched_and_is_given_back() -> None:
+    runtime = RecordingRuntime()
+    cuda = CudaPython(runtime)
+    seen: list[bool] = []
+    graph = cuda.capture(77, lambda: seen.append(runtime.recording))
+    assert seen == [True]
+    assert runtime.held == {"exec"}
+    cuda.launch(graph, 77)
+    cuda.launch(graph, 77)
+    assert runtime.launched == 2
+    cuda.discard(graph)
+    assert runtime.held == set()
+
+
+@pytest.mark.parametrize("fail", ["begin", "instantiate"])
+def test_a_recording_that_fails_is_an_engine_error_and_holds_nothing(fail: str) -> None:
+    runtime = RecordingRuntime(fail)
+    with pytest.raises(EngineError, match="in CUDA's words"):
+        CudaPython(runtime).capture(77, lambda: None)
+    assert runtime.held == set()
+
+
+@pytest.mark.parametrize("fail", ["", "end"])
+def test_work_that_cannot_be_recorded_ends_the_recording_and_keeps_its_own_error(fail: str) -> None:
+    """As when TensorRT refuses: CUDA then complains about the capture too, which is not the reason."""
+    runtime = RecordingRuntime(fail)
+
+    def refuse() -> None:
+        raise EngineError("TensorRT refused execute_async_v3")
+
+    with pytest.raises(EngineError, match="execute_async_v3"):
+        CudaPython(runtime).capture(77, refuse)
+    assert not runtime.recording
+    assert runtime.held <= ({"graph"} if fail else set())
+
+
+class FakeDriver:
+    """libcuda's functions on graphs, called as C is: addresses for results, numbers for errors."""
+
+    def __init__(self, fail: str = "") -> None:
+        self.fail = fail
+        self.calls: list[str] = []
+
+    def cuStreamBeginCapture_v2(self, stream: Any, mode: Any) -> int:
+        assert (stream.value, mode.value) == (77, 1)
+        return self._result("begin")
+
+    def cuStreamEndCapture(self, stream: Any, graph: Any) -> int:
+        graph._obj.value = 5
+        return self._result("end")
+
+    def cuGraphInstantiateWithFlags(self, made: Any, graph: Any, flags: Any) -> int:
+        assert (graph.value, flags.value) == (5, 0)
+        made._obj.value = 0x7F0012345678  # more than 32 bits
+        return self._result("instantiate")
+
+    def cuGraphDestroy(self, graph: Any) -> int:
+        assert graph.value == 5
+        return self._result("destroy")
+
+    def cuGraphLaunch(self, graph: Any, stream: Any) -> int:
+        assert (graph.value, stream.value) == (0x7F0012345678, 77)
+        return self._result("launch")
+
+    def cuGraphExecDestroy(self, graph: Any) -> int:
+        assert graph.value == 0x7F0012345678
+        return self._result("discard")
+
+    def cuGetErrorString(self, result: Any, text: Any) -> int:
+        text._obj.value = f"error {result.value} in the driver's words".encode()
+        return 0
+
+    def _result(self, call: str) -> int:
+        self.calls.append(call)
+        return 901 if call == self.fail else 0
+
+
+def test_pycuda_records_graphs_by_the_driver_itself() -> None:
+    driver, library = FakePyCuda(), FakeDriver()
+    cuda = PyCuda(driver, lambda: library)
+    graph = cuda.capture(77, lambda: library.calls.append("work"))
+    cuda.launch(graph, 77)
+    cuda.discard(graph)
+    assert library.calls == ["begin", "work", "end", "instantiate", "destroy", "launch", "discard"]
+    assert driver.entered == 0
+
+
+@pytest.mark.parametrize("fail", ["begin", "end", "instantiate"])
+def test_a_recording_of_the_driver_that_fails_tells_its_words_and_leaves_the_context(fail: str) -> None:
+    driver = FakePyCuda()
+    with pytest.raises(EngineError, match="error 901 in the driver's words"):
+        PyCuda(driver, lambda: FakeDriver(fail)).capture(77, lambda: None)
+    assert driver.entered == 0
+
+
+def test_work_that_the_driver_cannot_record_ends_the_recording() -> None:
+    library = FakeDriver()
+
+    def refuse() -> None:
+        raise EngineError("no")
+
+    with pytest.raises(EngineError, match="no"):
+        PyCuda(FakePyCuda(), lambda: library).capture(77, refuse)
+    assert library.calls == ["begin", "end", "destroy"]
+
+
+def missing() -> Any:
+    raise OSError("libcuda.so.1: cannot open shared object file")
+
+
+@pytest.mark.parametrize(
+    ("load", "reason"),
+    [(missing, "cannot be loaded"), (SimpleNamespace, "too old to have it")],
+    ids=["no library", "an old library"],
+)
+def test_without_the_drivers_graphs_there_is_a_reason(load: Any, reason: str) -> None:
+    with pytest.raises(EngineError, match=reason):
+        PyCuda(FakePyCuda(), load).capture(77, lambda: None)
+
+
 def test_every_call_exists_in_the_bindings_that_are_installed() -> None:
     runtime = pytest.importorskip("cuda.bindings.runtime", reason="needs the package cuda-python")
     assert cuda_module.__file__ is not None
@@ -175,6 +344,7 @@ def test_every_call_exists_in_the_bindings_that_are_installed() -> None:
     calls = set(re.findall(r'"(cuda[A-Z]\w+)"', source))
     assert len(calls) > 10
     assert [call for call in sorted(calls) if not hasattr(runtime, call)] == []
+    assert {"cudaStreamBeginCapture", "cudaGraphInstantiate", "cudaGraphLaunch"} <= calls
     for owner, name in re.findall(r"self\._rt\.(\w+)\.(\w+)", source):
         assert hasattr(getattr(runtime, owner), name)
     for name in re.findall(r"attribute\.(cudaDev\w+)", source):

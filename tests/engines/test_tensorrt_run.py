@@ -1,3 +1,4 @@
+import dataclasses
 import json
 import shutil
 import subprocess
@@ -8,15 +9,18 @@ from typing import Any
 import numpy as np
 import onnx
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from edgecam_engines import cuda as cuda_module
 from edgecam_engines import tensorrt as runner
 from edgecam_engines.backends import Model, open_engine
-from edgecam_engines.cuda import Device, probe
+from edgecam_engines.cuda import probe
+from edgecam_engines.cuda_calls import Device
 from edgecam_engines.engine import Engine
 from edgecam_engines.errors import BackendUnavailable, BundleDamaged, EngineError
 from edgecam_engines.tensorrt import open_on, open_plan, plan_path
-from edgecam_engines.tensorrt_build import sidecar_path
+from edgecam_engines.tensorrt_plan import Sidecar, sidecar_path
 from engines.trt_fake import CARD, JETSON, FakeCuda, FakeTensorRT
 from engines.trt_models import PRECISIONS, by_onnxruntime, frames, needs_device, small_model, write_model
 
@@ -49,7 +53,8 @@ def test_batches_beyond_the_profile_are_run_in_pieces_and_in_order(tmp_path: Pat
     model = model_in(tmp_path)
     engine = opened(model, device, cuda)
     np.testing.assert_array_equal(engine.infer(given), by_onnxruntime(model.path, given))
-    assert [call[1] for call in cuda.calls if call[0] == "execute"] == [8, 8, 3]
+    runs = [call for call in cuda.calls if call[0] in {"execute", "launch"}]
+    assert runs == [("execute", 8), ("launch",), ("execute", 3)]
     engine.close()
 
 
@@ -61,21 +66,91 @@ def test_a_plan_of_one_fixed_batch_takes_fewer_frames_too(tmp_path: Path) -> Non
     engine.close()
 
 
-def test_shared_memory_is_never_copied_by_cuda_and_own_memory_once_each_way(tmp_path: Path) -> None:
+def test_the_first_run_goes_call_by_call_and_later_ones_are_one_launch(tmp_path: Path) -> None:
+    """Shared memory is never copied by CUDA, and own memory once each way."""
     model = model_in(tmp_path)
     shared, own = FakeCuda(), FakeCuda()
     for device, cuda in ((JETSON, shared), (CARD, own)):
         engine = opened(model, device, cuda)
-        engine.infer(frames(2))
+        for seed in range(3):
+            given = frames(2, seed)
+            np.testing.assert_array_equal(engine.infer(given), by_onnxruntime(model.path, given))
         engine.close()
-    assert shared.calls == [("execute", 2), ("synchronize",)]
+    later = [("launch",), ("synchronize",)] * 2
+    assert shared.calls == [("execute", 2), ("synchronize",), ("capture",), *later]
     image, features = 16 * 16 * 3, 8 * 8 * 8 * 4  # bytes of one
-    assert own.calls == [
-        ("upload", 2 * image),
-        ("execute", 2),
-        ("download", 2 * features),
-        ("synchronize",),
-    ]
+    first = [("upload", 2 * image), ("execute", 2), ("download", 2 * features), ("synchronize",)]
+    assert own.calls == [*first, ("capture",), *later]
+
+
+@pytest.mark.parametrize("device", [JETSON, CARD], ids=["shared memory", "own memory"])
+def test_a_graph_is_recorded_once_for_each_batch_size(tmp_path: Path, device: Device) -> None:
+    model, cuda = model_in(tmp_path), FakeCuda()
+    engine = opened(model, device, cuda)
+    for n in (1, 8, 3, 1, 3, 8, 1):
+        given = frames(n, seed=n)
+        np.testing.assert_array_equal(engine.infer(given), by_onnxruntime(model.path, given))
+    assert cuda.records == 3
+    engine.close()
+    assert cuda.nothing_held
+
+
+@pytest.fixture(scope="module")
+def built_once(tmp_path_factory: pytest.TempPathFactory) -> Model:
+    """A model with a plan for each of the two devices."""
+    model = model_in(tmp_path_factory.mktemp("built"), "fp16")
+    for device in (JETSON, CARD):
+        opened(model, device).close()
+    return model
+
+
+@settings(max_examples=40, deadline=None)
+@given(
+    batches=st.lists(st.integers(1, 20), min_size=1, max_size=8),
+    device=st.sampled_from([JETSON, CARD]),
+    graphs=st.booleans(),
+)
+def test_whatever_batches_come_the_features_are_right_and_nothing_is_held_afterwards(
+    built_once: Model, batches: list[int], device: Device, graphs: bool
+) -> None:
+    cuda = FakeCuda(graphs=graphs)
+    engine = opened(built_once, device, cuda)
+    for seed, n in enumerate(batches):
+        given_frames = frames(n, seed)
+        np.testing.assert_array_equal(
+            engine.infer(given_frames), by_onnxruntime(built_once.path, given_frames)
+        )
+    engine.close()
+    assert cuda.nothing_held
+
+
+def test_only_a_few_batch_sizes_are_kept_ready_and_the_others_still_right(tmp_path: Path) -> None:
+    model, cuda = model_in(tmp_path), FakeCuda()
+    engine = opened(model, JETSON, cuda)
+    for n in (1, 2, 3, 4, 5, 1, 2):
+        given = frames(n, seed=n)
+        np.testing.assert_array_equal(engine.infer(given), by_onnxruntime(model.path, given))
+        assert len(cuda.graphs) <= 3
+    engine.close()
+    assert cuda.nothing_held
+
+
+@pytest.mark.parametrize("device", [JETSON, CARD], ids=["shared memory", "own memory"])
+@pytest.mark.parametrize("refuse", ["", "capture"], ids=["CUDA", "TensorRT"])
+def test_what_cannot_be_recorded_is_said_once_and_runs_call_by_call(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], device: Device, refuse: str
+) -> None:
+    model, cuda = model_in(tmp_path), FakeCuda(graphs=bool(refuse))
+    engine = opened(model, device, cuda, refuse=refuse)
+    capsys.readouterr()
+    for n in (1, 2, 1, 2):
+        given = frames(n, seed=n)
+        np.testing.assert_array_equal(engine.infer(given), by_onnxruntime(model.path, given))
+    engine.close()
+    (line,) = capsys.readouterr().err.splitlines()
+    assert "runs without a CUDA graph, a little slower: " in line
+    assert cuda.records == 0
+    assert cuda.nothing_held
 
 
 def test_features_stay_what_they_are_when_the_next_frame_comes(tmp_path: Path) -> None:
@@ -124,14 +199,40 @@ def test_frames_of_another_shape_are_refused(tmp_path: Path) -> None:
 def test_the_fake_enforces_what_the_real_libraries_leave_undefined(tmp_path: Path) -> None:
     cuda = FakeCuda()
     engine: Any = opened(model_in(tmp_path), JETSON, cuda)
-    context = engine._engine.create_execution_context()
+    contexts, stream = [engine._engine.create_execution_context()], engine._stream
     with pytest.raises(AssertionError, match="before the input's shape"):
-        context.execute_async_v3(engine._stream)
-    context.set_input_shape("image", (1, 16, 16, 3))
+        contexts[0].execute_async_v3(stream)
+    contexts[0].set_input_shape("image", (1, 16, 16, 3))
     with pytest.raises(AssertionError, match="before all addresses"):
-        context.execute_async_v3(engine._stream)
+        contexts[0].execute_async_v3(stream)
     with pytest.raises(AssertionError, match="freed"):
-        context.set_tensor_address("image", engine._given.host.ctypes.data)
+        contexts[0].set_tensor_address("image", engine._given.host.ctypes.data)
+    contexts[0].set_tensor_address("image", engine._given.address)
+    contexts[0].set_tensor_address("features", engine._made.address)
+    with pytest.raises(AssertionError, match="before the context had run once"):
+        cuda.capture(stream, lambda: contexts[0].execute_async_v3(stream))
+    contexts[0].execute_async_v3(stream)
+    assert (engine._made.host == 0xAA).all()  # spoilt until it is waited for
+    with pytest.raises(AssertionError, match="with work on it"):
+        cuda.capture(stream, lambda: None)
+    cuda.synchronize(stream)
+    assert not (engine._made.host == 0xAA).all()
+    with pytest.raises(AssertionError, match="waited for while it was recorded"):
+        cuda.capture(stream, lambda: cuda.synchronize(stream))
+    with pytest.raises(AssertionError, match="allocated or freed while"):
+        cuda.capture(stream, lambda: cuda.allocate(1))
+    graph = cuda.capture(stream, lambda: contexts[0].execute_async_v3(stream))
+    contexts[0].set_tensor_address("features", engine._given.address)  # the graph keeps the old one
+    cuda.launch(graph, stream)
+    assert (engine._made.host == 0xAA).all()
+    cuda.synchronize(stream)
+    assert not (engine._made.host == 0xAA).all()
+    contexts.clear()
+    cuda.launch(graph, stream)
+    with pytest.raises(AssertionError, match="context was let go"):
+        cuda.synchronize(stream)
+    with pytest.raises(AssertionError, match="not page-locked"):
+        cuda.upload(engine._given.address, np.zeros(4, np.uint8), stream)
     cuda.release(engine._made.address)
     with pytest.raises(AssertionError, match="freed"):
         engine.infer(frames(1))
@@ -146,9 +247,10 @@ def test_a_plan_is_built_once_with_one_line_and_then_found(
         open_on(model, trt=trt, cuda=cuda, device=JETSON).close()
     assert trt.builds == 1
     assert (tmp_path / "plans" / "orin-sm87" / "fp32.plan").is_file()
-    (line,) = capsys.readouterr().err.splitlines()
+    line, summary = capsys.readouterr().err.splitlines()
     assert "no TensorRT plan fp32.plan" in line
     assert "Building it from fp32.onnx" in line
+    assert summary == "fp32.plan has 0 layers."
 
 
 def other_tensorrt(model: Model) -> None:
@@ -193,7 +295,7 @@ def test_a_stale_plan_is_named_in_one_line_and_built_again(
     happened(model)
     capsys.readouterr()
     engine = opened(model)
-    (told,) = capsys.readouterr().err.splitlines()
+    told, _ = capsys.readouterr().err.splitlines()
     assert line in told
     np.testing.assert_array_equal(engine.infer(frames(1)), by_onnxruntime(model.path, frames(1)))
     engine.close()
@@ -208,9 +310,38 @@ def test_a_plan_that_tensorrt_cannot_load_is_built_again(
     sidecar.write_text(json.dumps({**json.loads(sidecar.read_text()), "tensorrt": "10.3.0"}))
     capsys.readouterr()
     opened(model).close()
-    (told,) = capsys.readouterr().err.splitlines()
+    told, _ = capsys.readouterr().err.splitlines()
     assert "cannot load the plan" in told
     assert "the engine plan file is from 10.16.1" in told
+
+
+def another(value: Any) -> Any:
+    """A value of the same kind that is not this one."""
+    if isinstance(value, list):
+        return [[side + 1 for side in shape] for shape in value]
+    return 1 if value is None else value + 1 if isinstance(value, int) else f"{value}x"
+
+
+@pytest.mark.parametrize("field", [field.name for field in dataclasses.fields(Sidecar)])
+def test_every_field_of_the_sidecar_is_compared(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], field: str
+) -> None:
+    """Whichever differs, the plan is built again, or refused where only tampering explains it."""
+    model = model_in(tmp_path)
+    opened(model).close()
+    sidecar = sidecar_path(plan_path(model, JETSON))
+    right = sidecar.read_text()
+    document = json.loads(right)
+    sidecar.write_text(json.dumps({**document, field: another(document[field])}))
+    capsys.readouterr()
+    if field == "plan_sha256":
+        with pytest.raises(BundleDamaged, match="was changed since it was built"):
+            opened(model)
+        return
+    opened(model).close()
+    line, _ = capsys.readouterr().err.splitlines()
+    assert "Building it from fp32.onnx; this takes some minutes, once." in line
+    assert json.loads(sidecar.read_text()) == document
 
 
 def test_a_plan_that_was_changed_is_refused_before_tensorrt_sees_it(tmp_path: Path) -> None:

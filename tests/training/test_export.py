@@ -10,13 +10,14 @@ import pytest
 import torch
 from onnx import numpy_helper
 from torch import Tensor, nn
+from torchvision.ops import SqueezeExcitation
 
 from edgecam_engines.engine import Frames
 from edgecam_engines.errors import OutputError, TrainingError
 from edgecam_engines.head import Head
 from edgecam_engines.onnxruntime import OnnxRuntimeEngine
 from edgecam_training.backbone import DEFAULT
-from edgecam_training.export import Exported, export_onnx
+from edgecam_training.export import Exported, export_onnx, spell_out_pooling
 from edgecam_training.graph import fold_pads, name_after_order
 from edgecam_training.model import ClassHead, Model, read_tensors
 
@@ -343,6 +344,16 @@ def test_padding_that_a_convolution_cannot_do_stays(pads: list[int], value: floa
     kept = fold_pads(padded_conv(pads=pads, value=value, mode=mode))
     assert [node.op_type for node in kept.graph.node] == ["Pad", "Conv"]
     np.testing.assert_allclose(run(kept), before, atol=1e-6)
+
+
+def test_pooling_to_one_cell_becomes_the_mean_that_it_is_and_other_pooling_stays() -> None:
+    torch.manual_seed(0)
+    net = nn.Sequential(nn.Conv2d(3, 8, 3), SqueezeExcitation(8, 4), nn.AdaptiveAvgPool2d((2, 3))).eval()
+    x = torch.randn(2, 3, 12, 15)
+    expected = net(x)
+    spell_out_pooling(net)
+    torch.testing.assert_close(net(x), expected)
+    assert [tuple(m.output_size) for m in net.modules() if isinstance(m, nn.AdaptiveAvgPool2d)] == [(2, 3)]
 
 
 def test_nodes_are_numbered_by_kind() -> None:

@@ -53,6 +53,7 @@ def ready_to_run(net: nn.Module) -> nn.Module:
     fuse_batch_norms(net)
     fold_attention_norms(net)
     spell_out_batch_norms(net)
+    spell_out_pooling(net)
     return net
 
 
@@ -92,6 +93,26 @@ def spell_out_batch_norms(root: nn.Module) -> None:
             _replace_child(root, child, Affine(child))
         else:
             spell_out_batch_norms(child)
+
+
+def spell_out_pooling(root: nn.Module) -> None:
+    """Pooling to one cell, as in squeeze-and-excitation, becomes the mean that it is.
+
+    The exporter writes it as strides over a batch of any size: a Shape of the camera's bytes, a Range, a
+    Gather. TensorRT takes no Shape of bytes, and INT8 no Gather in between.
+    """
+    for child in list(root.children()):
+        if isinstance(child, nn.AdaptiveAvgPool2d) and child.output_size in (1, (1, 1)):
+            _replace_child(root, child, Mean())
+        else:
+            spell_out_pooling(child)
+
+
+class Mean(nn.Module):
+    """(n, c, h, w) -> (n, c, 1, 1)."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x.mean(dim=(2, 3), keepdim=True)
 
 
 class Affine(nn.Module):

@@ -1,0 +1,83 @@
+"""All rules over one file."""
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any, Final
+
+from edgecam_engines.errors import EngineError
+from edgecam_engines.lint import numbers, operators, quantization, shapes
+from edgecam_engines.lint.finding import Finding
+from edgecam_engines.lint.graph import Graph
+
+LARGEST_FILE: Final = 1 << 31  # bytes; protobuf ends there
+_MOST_OF_A_KIND: Final = 100  # findings of one rule; a hostile file has a million nodes
+
+RULES: Final[dict[str, Callable[[Graph], Iterator[Finding]]]] = {
+    "int32-bias": quantization.int32_bias,
+    "zero-point": quantization.zero_point,
+    "qoperator": quantization.qoperator,
+    "unsupported-op": operators.unsupported,
+    "dynamic-dims": shapes.dynamic_sides,
+    "uint8-moved": shapes.bytes_moved,
+    "cam-identity": shapes.cam_identity,
+    "fp16-constant": numbers.large_constants,
+    "fp16-denominator": numbers.denominators,
+    "scale": numbers.large_scales,
+}
+
+
+def lint_model(path: Path) -> list[Finding]:
+    """What the rules find in an ONNX file, in their order. Raises EngineError when it is not ONNX."""
+    graph = Graph(read_model(path))
+    found: list[Finding] = []
+    for rule in RULES.values():
+        for number, finding in enumerate(rule(graph)):
+            if number == _MOST_OF_A_KIND:
+                break
+            found.append(finding)
+    return found
+
+
+def lint_with_parser(path: Path, trt: Any) -> list[Finding]:
+    """What NVIDIA's own parser refuses, `trt` being a module whose parser works here (tensorrt_rtx does).
+
+    Raises BuildFailed when the file is not ONNX.
+    """
+    from edgecam_engines.tensorrt_graph import cast_first
+    from edgecam_engines.tensorrt_watch import logger_of
+
+    logger = logger_of(trt)
+    builder = trt.Builder(logger)
+    network = builder.create_network(1 << int(trt.NetworkDefinitionCreationFlag.STRONGLY_TYPED))
+    parser = trt.OnnxParser(network, logger)
+    if parser.parse(cast_first(path)):
+        return []
+    errors = [parser.get_error(i) for i in range(parser.num_errors)]
+    return [
+        Finding(
+            "parser",
+            "error",
+            f"{error.node_name() or f'node {error.node()}'} ({error.node_operator() or '?'})",
+            f"NVIDIA's parser refuses it: {' '.join(error.desc().splitlines()[:1]).rstrip('.')}",
+            "See the other findings for what to do; without one, export the node in another way.",
+        )
+        for error in errors
+    ]
+
+
+def read_model(path: Path) -> Any:
+    """The file as a ModelProto, without the data that it keeps in other files. Raises EngineError."""
+    from onnx import load
+
+    try:
+        if path.stat().st_size > LARGEST_FILE:
+            raise ValueError("it is larger than 2 GiB")
+        model = load(path, load_external_data=False)
+        if not model.graph.node:
+            raise ValueError("it has no nodes")
+    except Exception as error:  # OSError, or protobuf's DecodeError, whose module is not ours to import
+        raise EngineError(
+            f"{path} cannot be read as ONNX ({error}).\n"
+            f"Give the .onnx file that a training run or another tool exported."
+        ) from error
+    return model
