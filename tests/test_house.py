@@ -1,6 +1,7 @@
 """Rules of the house: who imports whom, what a package shows, and what a Jetson must not be given."""
 
 import ast
+import importlib
 import re
 import shutil
 import subprocess
@@ -13,7 +14,6 @@ import pytest
 from packaging.markers import default_environment
 from packaging.requirements import Requirement
 
-import edgecam_engines
 from edgecam_engines import backends, engine, errors
 
 if sys.version_info >= (3, 11):
