@@ -99,7 +99,8 @@ def test_the_engines_promise_these_modules_and_no_names_at_the_top() -> None:
     modules = {p.stem for p in Path(edgecam_engines.__file__).parent.glob("*.py")} - {"__init__"}
     assert modules == {
         "backends", "bundle", "cam", "console", "cuda", "engine", "errors", "files", "fixed", "geometry",
-        "head", "html", "onnxruntime", "photo", "place", "signals", "tensorrt", "tensorrt_build",
+        "head", "html", "manifest_form", "onnx_file", "onnxruntime", "photo", "place", "providers",
+        "signals", "tensorrt", "tensorrt_build",
     }  # fmt: skip
 
 
@@ -109,8 +110,9 @@ def test_the_engine_protocol_is_a_name_a_size_and_two_methods() -> None:
     assert methods == {"infer", "close"}
 
 
-def test_there_are_three_back_ends() -> None:
-    assert set(backends.BACKENDS) == {"onnxruntime", "tensorrt", "fixed"}
+def test_there_are_six_back_ends_four_of_them_by_onnx_runtime() -> None:
+    by_onnxruntime = {f"onnxruntime{provider}" for provider in ("", "-cuda", "-tensorrt", "-openvino")}
+    assert set(backends.BACKENDS) == {*by_onnxruntime, "tensorrt", "fixed"}
 
 
 def test_the_tree_drawn_in_errors_is_the_tree_there_is() -> None:

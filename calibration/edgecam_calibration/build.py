@@ -17,7 +17,7 @@ from edgecam_calibration.gate import Bounds, Reference, Verdict, failed, judge, 
 from edgecam_calibration.quantize import TENSORRT, Calibration, cpu_profile, write_fp16
 from edgecam_calibration.run import Run, open_run, still_there
 from edgecam_calibration.write import write_bundle
-from edgecam_engines.backends import Model, open_engine
+from edgecam_engines.backends import BACKENDS, Model, int8_profile, open_engine
 from edgecam_engines.bundle import Bundle, open_bundle
 from edgecam_engines.console import log
 from edgecam_engines.engine import Engine, Frame
@@ -120,8 +120,9 @@ def _backend(asked: str) -> str:
             from edgecam_engines.cuda import open_cuda
 
             open_cuda()  # raises BackendUnavailable with what is missing
-        elif asked != "onnxruntime":
-            raise BackendUnavailable(f"There is no back end {asked!r}. Choose onnxruntime, tensorrt or auto.")
+        elif asked not in BACKENDS or asked == "fixed":
+            names = ", ".join(name for name in BACKENDS if name != "fixed")
+            raise BackendUnavailable(f"There is no back end {asked!r} to build for. Choose auto, {names}.")
         return asked
     from edgecam_engines.cuda import probe
 
@@ -175,7 +176,7 @@ def _reference(run: Run, fp32: Engine) -> Reference:
 
 
 def _candidates(models: dict[str, str], precision: str, backend: str) -> list[Candidate]:
-    int8 = models["int8-tensorrt" if backend == "tensorrt" else "int8-cpu"]
+    int8 = models[int8_profile(backend)]
     files = {"fp32": models["fp32"], "fp16": models["fp16"], "int8": int8}
     wanted = PRECISIONS if precision == "auto" else (precision,)
     return [Candidate(name, backend, files[name]) for name in wanted]

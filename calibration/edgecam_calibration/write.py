@@ -11,6 +11,7 @@ from edgecam_calibration.evaluate import Labelled
 from edgecam_calibration.gate import Reference
 from edgecam_calibration.report import write_gate_report
 from edgecam_calibration.run import Run
+from edgecam_engines.backends import int8_profile
 from edgecam_engines.bundle import write_manifest
 from edgecam_engines.files import write_json
 from edgecam_engines.head import save_head
@@ -29,7 +30,7 @@ def write_bundle(
     write_gate_report(folder / "report.html", gate)
     save_head(run.head, folder / "heads" / "base.safetensors")
     backend, precision = gate["backend"], gate["chosen"]
-    profile = ("int8-tensorrt" if backend == "tensorrt" else "int8-cpu") if precision == "int8" else precision
+    profile = int8_profile(backend) if precision == "int8" else precision
     write_manifest(
         folder,
         {

@@ -41,6 +41,9 @@ class Precision(str, Enum):
 
 class Backend(str, Enum):
     onnxruntime = "onnxruntime"
+    onnxruntime_cuda = "onnxruntime-cuda"
+    onnxruntime_tensorrt = "onnxruntime-tensorrt"
+    onnxruntime_openvino = "onnxruntime-openvino"
     tensorrt = "tensorrt"
     fixed = "fixed"
 
@@ -48,6 +51,9 @@ class Backend(str, Enum):
 class BuildBackend(str, Enum):
     auto = "auto"
     onnxruntime = "onnxruntime"
+    onnxruntime_cuda = "onnxruntime-cuda"
+    onnxruntime_tensorrt = "onnxruntime-tensorrt"
+    onnxruntime_openvino = "onnxruntime-openvino"
     tensorrt = "tensorrt"
 
 
