@@ -20,7 +20,7 @@ class OnnxRuntimeEngine:
 
     `fuse=False` computes Q/DQ pairs in float, as written, instead of with this CPU's integer kernels:
     the way to judge a TensorRT model where there is no TensorRT. `content` is the model where it was read
-    already. A batch of any size is run in pieces that memory bears, or of the size that the model is fixed to.
+    already. Large batches are run in pieces that memory bears, or of the size that the model is fixed to.
     """
 
     def __init__(
@@ -67,8 +67,8 @@ class OnnxRuntimeEngine:
             ) from error
         if features.ndim != 4 or len(features) != len(frames) or features.dtype.kind != "f":
             raise EngineError(
-                f"{self.name} gave {features.dtype} {features.shape} for {len(frames)} frames, not one feature "
-                f"map each, (n, d, gh, gw). It was not exported by edgecam."
+                f"{self.name} gave {features.dtype} {features.shape} for {len(frames)} frames, not one "
+                f"feature map each, (n, d, gh, gw). It was not exported by edgecam."
             )
         return np.asarray(features[:n], dtype=np.float32)
 

@@ -101,7 +101,7 @@ def _check(session: Any, provider: Provider, name: str) -> None:
     active = session.get_providers()
     if not active or active[0] != provider.name:
         raise BackendUnavailable(
-            f"ONNX Runtime did not start {provider.name} and would run {name} on {', '.join(active)} instead.\n"
+            f"ONNX Runtime did not start {provider.name}; {name} would run on {', '.join(active)}.\n"
             f"Its library or its device is missing: `edgecam doctor` lists what this machine has. To use the "
             f"processor, say so:\n    --backend onnxruntime"
         )

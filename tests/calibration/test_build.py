@@ -217,7 +217,7 @@ def test_what_is_there_and_no_bundle_is_left_alone(
 def test_a_back_end_that_is_not_for_shipping_is_refused(
     run_folder: Path, tmp_path: Path, backend: str
 ) -> None:
-    with pytest.raises(BackendUnavailable, match="Choose auto, onnxruntime, .*tensorrt"):
+    with pytest.raises(BackendUnavailable, match=r"Choose auto, onnxruntime, .*tensorrt"):
         build_engine(run_folder, tmp_path / "x.edgecam", backend=backend)
 
 
