@@ -13,20 +13,25 @@ from numpy.typing import NDArray
 
 from edgecam_calibration.choose import choose
 from edgecam_calibration.evaluate import Labelled, PhotoFrames, load_labelled
+from edgecam_calibration.fp16 import write_fp16
+from edgecam_calibration.fp16_report import fp16_document, fp16_line
 from edgecam_calibration.gate import Bounds, Reference, Verdict, failed, judge, refer, time_engines
-from edgecam_calibration.quantize import TENSORRT, Calibration, cpu_profile, write_fp16
+from edgecam_calibration.lossless import check_fp16
+from edgecam_calibration.quantize import TENSORRT, Calibration, cpu_profile
 from edgecam_calibration.run import Run, open_run, still_there
 from edgecam_calibration.write import write_bundle
 from edgecam_engines.backends import BACKENDS, Model, int8_profile, open_engine
 from edgecam_engines.bundle import Bundle, open_bundle
 from edgecam_engines.console import log
-from edgecam_engines.engine import Engine, Frame
+from edgecam_engines.engine import Engine, Frame, Frames
 from edgecam_engines.errors import BackendUnavailable, EngineError, GateRefused
+from edgecam_engines.files import write_json
 from edgecam_engines.geometry import fit_batch
 from edgecam_engines.onnxruntime import OnnxRuntimeEngine
 from edgecam_engines.place import WorkFolder, check_out, swap_in
 
 CALIBRATION_PHOTOS: Final = 128
+PROBE_PHOTOS: Final = 64  # of them, for what FP16 loses
 PRECISIONS: Final = ("fp32", "fp16", "int8")
 
 
@@ -137,11 +142,20 @@ def _write_models(run: Run, folder: Path, calibrators: list[Labelled]) -> dict[s
     models = {name: f"models/{name}.onnx" for name in ("fp32", "fp16", "int8-cpu", "int8-tensorrt")}
     (folder / "models").mkdir()
     shutil.copyfile(run.model, folder / models["fp32"])
-    write_fp16(run.model, folder / models["fp16"])
-    calibration = Calibration(run.model, _batches(calibrators, _input_hw(run.model)))
+    hw = _input_hw(run.model)
+    _write_fp16(run, folder / models["fp16"], [*_batches(calibrators[:PROBE_PHOTOS], hw)])
+    calibration = Calibration(run.model, _batches(calibrators, hw))
     calibration.write(cpu_profile(), folder / models["int8-cpu"])
     calibration.write(TENSORRT, folder / models["int8-tensorrt"])
     return models
+
+
+def _write_fp16(run: Run, path: Path, batches: list[Frames]) -> None:
+    """Write FP16, check on photos that nothing is lost, say what stays in FP32, and note it beside."""
+    halved = write_fp16(run.model, path, batches)
+    loss = check_fp16(run.model, path, run.head, batches)
+    write_json(path.with_suffix(".json"), fp16_document(halved, loss))
+    log.print(fp16_line(halved, loss), markup=False)
 
 
 def _batches(photos: list[Labelled], hw: tuple[int, int], size: int = 8) -> Iterator[NDArray[np.uint8]]:

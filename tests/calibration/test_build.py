@@ -115,7 +115,8 @@ def test_the_bundle_explains_itself(built: Built, finished_run: Run) -> None:
     assert len(manifest.calibration["set_sha256"]) == 64
     assert {"onnx", "python", "machine"} <= set(manifest.provenance)
     assert set(listing(built.bundle.path)) == {
-        "manifest.json", "gate.json", "report.html", "heads/base.safetensors", *manifest.models.values(),
+        "manifest.json", "gate.json", "report.html", "heads/base.safetensors", "models/fp16.json",
+        *manifest.models.values(),
     }  # fmt: skip
 
 

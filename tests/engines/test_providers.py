@@ -1,4 +1,4 @@
-"""What was asked is what runs, or an error. The fake does what ONNX Runtime does: it falls back in silence."""
+"""What was asked is what runs, or an error. The fake falls back in silence, as ONNX Runtime does."""
 
 from collections.abc import Callable
 from contextlib import closing
@@ -122,7 +122,7 @@ def test_a_provider_whose_device_is_missing_is_refused_though_a_session_opened()
 @pytest.mark.parametrize("knows_entry", [True, False])
 def test_one_node_left_to_the_processor_is_refused_whichever_way_it_is_told(knows_entry: bool) -> None:
     runtime = FakeRuntime(CUDA.name, left_over=(Node("Softmax_7", "Softmax"),), knows_entry=knows_entry)
-    with pytest.raises(EngineError, match="CUDAExecutionProvider cannot run all of m.onnx"):
+    with pytest.raises(EngineError, match=r"CUDAExecutionProvider cannot run all of m\.onnx"):
         open_session(runtime, CONTENT, "m.onnx", provider=CUDA)
 
 
