@@ -100,7 +100,7 @@ def test_the_engines_promise_these_modules_and_no_names_at_the_top() -> None:
     assert modules == {
         "backends", "bundle", "cam", "console", "cuda", "engine", "errors", "files", "fixed", "geometry",
         "head", "html", "manifest_form", "onnx_file", "onnxruntime", "photo", "place", "providers",
-        "signals", "tensorrt", "tensorrt_build",
+        "signals", "swap", "tensorrt", "tensorrt_build",
     }  # fmt: skip
 
 

@@ -14,6 +14,7 @@ from edgecam_engines.files import read_limited, sha256_of, write_json
 from edgecam_engines.geometry import GEOMETRY
 from edgecam_engines.head import Head, load_head
 from edgecam_engines.manifest_form import check_form
+from edgecam_engines.swap import recover
 
 SCHEMA: Final = 1
 MANIFEST: Final = "manifest.json"
@@ -119,8 +120,28 @@ def write_manifest(folder: Path, about: Mapping[str, Any]) -> Manifest:
 def open_bundle(path: Path) -> Bundle:
     """Open a bundle after checking its schema, its manifest and the hash of every file it lists.
 
+    One that a killed `build-engine` had put aside is put back first.
     Raises BundleError (not there, or not a bundle), BundleTooNew, BundleDamaged.
     """
+    recover(path)
+    before = _identity(path)
+    try:
+        return _open(path)
+    except BundleDamaged:
+        if _identity(path) == before:
+            raise
+        return _open(path)  # it was replaced while it was read
+
+
+def _identity(path: Path) -> tuple[int, int] | None:
+    try:
+        about = path.stat()
+    except OSError:
+        return None
+    return about.st_dev, about.st_ino
+
+
+def _open(path: Path) -> Bundle:
     if not path.is_dir() or not (path / MANIFEST).is_file():
         what = "is not a bundle: it has no manifest.json" if path.is_dir() else "does not exist"
         what = "is a file; a bundle is a folder" if path.is_file() else what

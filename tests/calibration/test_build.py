@@ -15,7 +15,7 @@ from edgecam_calibration import build as building
 from edgecam_calibration.build import Built, build_engine
 from edgecam_calibration.gate import Bounds
 from edgecam_calibration.run import Run, open_run
-from edgecam_engines import place
+from edgecam_engines import place, swap
 from edgecam_engines.backends import Model
 from edgecam_engines.bundle import open_bundle
 from edgecam_engines.engine import Engine, Frames
@@ -348,7 +348,9 @@ def test_a_bundle_is_put_back_when_its_successor_cannot_take_its_place(
             raise error
         return rename(self, target)
 
+    monkeypatch.setattr(swap, "exchange", lambda *_: False)  # as on a file system that cannot
     monkeypatch.setattr(Path, "rename", fails_for_the_new_one)
+    (fixed_bundle.parent / "new").mkdir()
     with pytest.raises(OutputError if isinstance(error, OSError) else KeyboardInterrupt):
         place.swap_in(fixed_bundle.parent / "new", fixed_bundle)
     assert listing(fixed_bundle) == old

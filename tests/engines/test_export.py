@@ -231,7 +231,7 @@ def model_config() -> Any:
     def message(name: str, *parts: tuple[str, int, int, int, str]) -> None:
         made = file.message_type.add(name=name)
         for title, number, label, kind, of in parts:
-            made.field.add(name=title, number=number, label=label, type=kind, type_name=of)  # type: ignore[arg-type]
+            made.field.add(name=title, number=number, label=label, type=kind, type_name=of or None)  # type: ignore[arg-type]
 
     common = (
         ("name", 1, once, kinds.TYPE_STRING, ""),
