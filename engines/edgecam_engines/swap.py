@@ -30,7 +30,7 @@ def exchange(first: Path, second: Path) -> bool:
 
 
 def replace_folder(new: Path, out: Path) -> None:
-    """`new` stands at `out`, whole and on disk; what was there is gone. Raises OSError with `out` as it was."""
+    """`new` stands at `out`, whole and on disk; what was there is gone. OSError leaves `out` as it was."""
     flush(new)
     if not out.exists():
         new.rename(out)
