@@ -99,7 +99,7 @@ def test_the_engines_promise_these_modules_and_no_names_at_the_top() -> None:
     modules = {p.stem for p in Path(edgecam_engines.__file__).parent.glob("*.py")} - {"__init__"}
     assert modules == {
         "backends", "bundle", "cam", "console", "cuda", "engine", "errors", "files", "fixed", "geometry",
-        "head", "html", "manifest_form", "onnx_file", "onnxruntime", "photo", "place", "providers",
+        "head", "html", "manifest_form", "npy", "onnx_file", "onnxruntime", "photo", "place", "providers",
         "signals", "swap", "tensorrt", "tensorrt_build",
     }  # fmt: skip
 
