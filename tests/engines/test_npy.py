@@ -1,6 +1,7 @@
 """Arrays from files that somebody else made."""
 
 import io
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -31,10 +32,8 @@ def test_a_damaged_file_is_a_value_error_or_an_array(tmp_path: Path, where: int,
     content[where] ^= 1 << bit
     path = tmp_path / "a.npy"
     path.write_bytes(bytes(content[: len(content) - cut // 4]))
-    try:
+    with suppress(ValueError):
         assert read_npy(path).nbytes <= 48
-    except ValueError:
-        pass
 
 
 def header(shape: str, descr: str = "'<f8'") -> bytes:

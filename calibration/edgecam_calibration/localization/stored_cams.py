@@ -16,6 +16,7 @@ from edgecam_calibration.truth import ImageTruth, Truth, protocol_boxes, resize_
 from edgecam_calibration.truth.protocol import PROTOCOL_SIZE
 from edgecam_engines.console import track
 from edgecam_engines.errors import DataError
+from edgecam_engines.npy import read_npy
 from edgecam_engines.photo import SUFFIXES
 
 _HW: Final = PROTOCOL_SIZE[::-1]
