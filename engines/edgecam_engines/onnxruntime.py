@@ -13,6 +13,9 @@ from edgecam_engines.providers import CPU, Provider, open_session
 
 # Frames an execution: more of them are no faster, and ONNX Runtime keeps the memory of the largest.
 _MOST: Final = 16
+# No edgecam graph has more; a damaged one would have the memory for it asked of us.
+_LARGEST_SIDE: Final = 16_384  # pixels
+_LARGEST_BATCH: Final = 1024
 
 
 class OnnxRuntimeEngine:
@@ -89,11 +92,12 @@ def _input_of(session: Any, path: Path) -> tuple[str, int | None, tuple[int, int
     """The input's name, the batch that it is fixed to (None when free), and its height and width."""
     inputs = session.get_inputs()
     shape = inputs[0].shape if len(inputs) == 1 else []
-    sides = [side for side in shape[1:3] if isinstance(side, int) and side > 0]
-    if len(shape) != 4 or shape[3] != 3 or len(sides) != 2 or inputs[0].type != "tensor(uint8)":
+    sides = [side for side in shape[1:3] if isinstance(side, int) and 0 < side <= _LARGEST_SIDE]
+    fixed = shape[0] if shape and isinstance(shape[0], int) else None
+    absurd = fixed is not None and not 0 < fixed <= _LARGEST_BATCH
+    if absurd or len(shape) != 4 or shape[3] != 3 or len(sides) != 2 or inputs[0].type != "tensor(uint8)":
         raise EngineError(
             f"{path.name} takes {[(i.name, i.type, i.shape) for i in inputs]}, "
             f"not one uint8 image of shape (n, h, w, 3). It was not exported by edgecam."
         )
-    fixed = shape[0] if isinstance(shape[0], int) and shape[0] > 0 else None
     return inputs[0].name, fixed, (sides[0], sides[1])

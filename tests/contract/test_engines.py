@@ -187,8 +187,10 @@ def test_a_file_that_is_no_model_is_an_engine_error(
         (TensorProto.UINT8, ["n", 3, 16, 16]),
         (TensorProto.UINT8, ["n", "h", "w", 3]),
         (TensorProto.UINT8, [16, 16, 3]),
+        (TensorProto.UINT8, [2**40, 16, 16, 3]),
+        (TensorProto.UINT8, ["n", 2**40, 16, 3]),
     ],
-    ids=["float", "planes first", "any size", "no batch"],
+    ids=["float", "planes first", "any size", "no batch", "absurd batch", "absurd size"],
 )
 def test_a_model_that_takes_other_images_is_refused_with_what_it_takes(
     tmp_path: Path, kind: int, shape: list[int | str]

@@ -1,8 +1,8 @@
 """Damaged files, opened one after the other: python fuzz_kit.py KIND SEED FIRST LAST FOLDER
 
-Each case is drawn with its number, so that one can be repeated alone. Before each its number is printed, after
-it what became of it; a crash or a hang ends the process, and the last number says where. FOLDER is a place
-of its own; nothing may be written outside of FOLDER/in.
+Each case is drawn with its number, so that one can be repeated alone. Before each its number is printed,
+after it what became of it; a crash or a hang ends the process, and the last number says where. FOLDER is a
+place of its own; nothing may be written outside of FOLDER/in.
 """
 
 import json
@@ -35,19 +35,19 @@ MEMORY = 6 << 30  # bytes of address space
 def damaged(content: bytes, rng: random.Random) -> bytes:
     """Flipped bits, lost ends, parts twice, elsewhere or overwritten: one to four of them."""
     made = bytearray(content)
-    for _ in range(rng.randint(1, 4)):
+    for _ in range(rng.choice([1, 1, 1, 2, 4])):
         if not made:
             break
         a, b = sorted(rng.randrange(len(made) + 1) for _ in range(2))
         b = min(b, a + rng.choice([1, 4, 64, len(made)]))
-        how = rng.randrange(6)
-        if how <= 1:
+        how = rng.randrange(9)
+        if how <= 4:
             made[min(a, len(made) - 1)] ^= 1 << rng.randrange(8)
-        elif how == 2:
+        elif how == 5:
             del made[a:b]
-        elif how == 3:
+        elif how == 6:
             made[a:a] = made[a:b]
-        elif how == 4:
+        elif how == 7:
             made[a:b] = rng.choice([b"\xff", b"\x00", b"\x80", b"[", b"9"]) * (b - a)
         else:
             made = made[: rng.randrange(len(made))]

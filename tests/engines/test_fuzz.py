@@ -1,6 +1,6 @@
 """Whatever is done to a file, it is opened rightly or refused in words: no crash, no hang, nothing written.
 
-The cases run in a process of their own, so that a crash of native code or a hang is found and its number told.
+The cases run in a process of their own, so that a crash of native code or a hang is found, and its number.
 """
 
 import os
@@ -10,10 +10,10 @@ from pathlib import Path
 
 import pytest
 
-SEED = 1
+SEED = 5
 CASES = {
-    "bundle": 150, "manifest": 250, "signed": 150, "onnx": 250, "quantized": 120, "graph": 250, "head": 250,
-    "run": 250,
+    "bundle": 60, "manifest": 200, "signed": 150, "onnx": 200, "quantized": 60, "graph": 200, "head": 200,
+    "run": 200,
 }  # fmt: skip
 REFUSALS = {
     "BundleDamaged", "BundleError", "BundleTooNew", "EngineError", "BackendUnavailable", "TrainingError",
