@@ -143,16 +143,18 @@ def _write_models(run: Run, folder: Path, calibrators: list[Labelled]) -> dict[s
     (folder / "models").mkdir()
     shutil.copyfile(run.model, folder / models["fp32"])
     hw = _input_hw(run.model)
-    _write_fp16(run, folder / models["fp16"], [*_batches(calibrators[:PROBE_PHOTOS], hw)])
     calibration = Calibration(run.model, _batches(calibrators, hw))
     calibration.write(cpu_profile(), folder / models["int8-cpu"])
     calibration.write(TENSORRT, folder / models["int8-tensorrt"])
+    _write_fp16(run, folder / models["fp16"], [*_batches(calibrators[:PROBE_PHOTOS], hw)])
     return models
 
 
 def _write_fp16(run: Run, path: Path, batches: list[Frames]) -> None:
     """Write FP16, check on photos that nothing is lost, say what stays in FP32, and note it beside."""
     halved = write_fp16(run.model, path, batches)
+    if not batches:  # none of these photos could be read, and each was named
+        return
     loss = check_fp16(run.model, path, run.head, batches)
     write_json(path.with_suffix(".json"), fp16_document(halved, loss))
     log.print(fp16_line(halved, loss), markup=False)
