@@ -28,7 +28,7 @@ def read_npy(path: Path, limit: int = _LIMIT) -> NDArray[Any]:
     except Exception as error:  # Python's own parser reads the header, and raises what it likes
         raise ValueError(f"its header is damaged ({type(error).__name__})") from error
     if dtype.kind not in "fiub":
-        raise ValueError(f"it holds {dtype}, not numbers")
+        raise ValueError(f"it holds {dtype} {shape}, not numbers")
     held = len(content.getbuffer()) - content.tell()
     if any(side < 0 for side in shape) or math.prod(shape) * dtype.itemsize != held:
         raise ValueError(f"it says {dtype} {shape}, and holds {held} bytes")
