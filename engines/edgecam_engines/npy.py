@@ -20,6 +20,8 @@ def read_npy(path: Path, limit: int = _LIMIT) -> NDArray[Any]:
     would ask for the memory first), more than `limit` bytes. OSError as usual.
     """
     content = io.BytesIO(read_limited(path, limit))
+    if content.getvalue().startswith(b"PK"):
+        raise ValueError("it is an archive of arrays (.npz), not one array")
     version = npy_format.read_magic(content)
     if version not in _READERS:
         raise ValueError(f"its format is {version}, not one of {', '.join(map(str, _READERS))}")
