@@ -20,7 +20,8 @@ import pytest
 from edge.loop_kit import make_bundle
 from edgecam_calibration.build import _batches
 from edgecam_calibration.evaluate import Labelled
-from edgecam_calibration.quantize import TENSORRT, Calibration, cpu_profile, write_fp16
+from edgecam_calibration.fp16 import write_fp16
+from edgecam_calibration.quantize import TENSORRT, Calibration, cpu_profile
 from edgecam_calibration.run import Run, open_run
 from edgecam_engines.engine import Frame, Frames
 from edgecam_engines.geometry import fit_batch

@@ -106,7 +106,9 @@ def test_the_engine_protocol_is_a_name_a_size_and_two_methods() -> None:
 
 
 def test_there_are_these_back_ends() -> None:
-    assert set(backends.BACKENDS) == {"onnxruntime", "tensorrt", "tensorrt-dla0", "tensorrt-dla1", "fixed"}
+    by_onnxruntime = {f"onnxruntime{provider}" for provider in ("", "-cuda", "-tensorrt", "-openvino")}
+    by_tensorrt = {"tensorrt", "tensorrt-dla0", "tensorrt-dla1"}
+    assert set(backends.BACKENDS) == {*by_onnxruntime, *by_tensorrt, "fixed"}
 
 
 def test_the_tree_drawn_in_errors_is_the_tree_there_is() -> None:

@@ -13,6 +13,8 @@ from numpy.typing import NDArray
 
 from edgecam_calibration.choose import choose
 from edgecam_calibration.evaluate import Labelled, PhotoFrames, load_labelled
+from edgecam_calibration.fp16 import write_fp16
+from edgecam_calibration.fp16_report import fp16_document, fp16_line
 from edgecam_calibration.gate import (
     Bounds,
     Reference,
@@ -25,20 +27,23 @@ from edgecam_calibration.gate import (
 )
 from edgecam_calibration.gate_boxes import known_boxes
 from edgecam_calibration.gate_words import gate_document, refusal, verdict_line, what_would_help
-from edgecam_calibration.quantize import TENSORRT, Calibration, cpu_profile, write_fp16
+from edgecam_calibration.lossless import check_fp16
+from edgecam_calibration.quantize import TENSORRT, Calibration, cpu_profile
 from edgecam_calibration.run import Run, open_run, still_there
 from edgecam_calibration.truth import read_truth
 from edgecam_calibration.write import write_bundle
-from edgecam_engines.backends import Model, is_tensorrt, open_engine
+from edgecam_engines.backends import BACKENDS, Model, int8_profile, is_tensorrt, open_engine
 from edgecam_engines.bundle import Bundle, open_bundle
 from edgecam_engines.console import log
-from edgecam_engines.engine import Engine, Frame
+from edgecam_engines.engine import Engine, Frame, Frames
 from edgecam_engines.errors import BackendUnavailable, DataError, EngineError
+from edgecam_engines.files import write_json
 from edgecam_engines.geometry import fit_batch
 from edgecam_engines.onnxruntime import OnnxRuntimeEngine
 from edgecam_engines.place import WorkFolder, check_out, swap_in
 
 CALIBRATION_PHOTOS: Final = 128
+PROBE_PHOTOS: Final = 64  # of them, for what FP16 loses
 PRECISIONS: Final = ("fp32", "fp16", "int8")
 
 
@@ -142,8 +147,9 @@ def _backend(asked: str) -> str:
             from edgecam_engines.cuda import open_cuda
 
             open_cuda()  # raises BackendUnavailable with what is missing
-        elif asked != "onnxruntime":
-            raise BackendUnavailable(f"There is no back end {asked!r}. Choose onnxruntime, tensorrt or auto.")
+        elif asked not in BACKENDS or asked == "fixed":
+            names = ", ".join(name for name in BACKENDS if name != "fixed")
+            raise BackendUnavailable(f"There is no back end {asked!r} to build for. Choose auto, {names}.")
         return asked
     from edgecam_engines.cuda import probe
 
@@ -158,11 +164,22 @@ def _write_models(run: Run, folder: Path, calibrators: list[Labelled]) -> dict[s
     models = {name: f"models/{name}.onnx" for name in ("fp32", "fp16", "int8-cpu", "int8-tensorrt")}
     (folder / "models").mkdir()
     shutil.copyfile(run.model, folder / models["fp32"])
-    write_fp16(run.model, folder / models["fp16"])
-    calibration = Calibration(run.model, _batches(calibrators, _input_hw(run.model)))
+    hw = _input_hw(run.model)
+    calibration = Calibration(run.model, _batches(calibrators, hw))
     calibration.write(cpu_profile(), folder / models["int8-cpu"])
     calibration.write(TENSORRT, folder / models["int8-tensorrt"])
+    _write_fp16(run, folder / models["fp16"], [*_batches(calibrators[:PROBE_PHOTOS], hw)])
     return models
+
+
+def _write_fp16(run: Run, path: Path, batches: list[Frames]) -> None:
+    """Write FP16, check on photos that nothing is lost, say what stays in FP32, and note it beside."""
+    halved = write_fp16(run.model, path, batches)
+    if not batches:  # none of these photos could be read, and each was named
+        return
+    loss = check_fp16(run.model, path, run.head, batches)
+    write_json(path.with_suffix(".json"), fp16_document(halved, loss))
+    log.print(fp16_line(halved, loss), markup=False)
 
 
 def _batches(photos: list[Labelled], hw: tuple[int, int], size: int = 8) -> Iterator[NDArray[np.uint8]]:
@@ -223,7 +240,7 @@ def _reference(run: Run, fp32: Engine, judges: list[Labelled], boxes: Path | Non
 
 
 def _candidates(models: dict[str, str], precision: str, backend: str) -> list[Candidate]:
-    int8 = models["int8-tensorrt" if is_tensorrt(backend) else "int8-cpu"]
+    int8 = models[int8_profile(backend)]
     files = {"fp32": models["fp32"], "fp16": models["fp16"], "int8": int8}
     wanted = PRECISIONS if precision == "auto" else (precision,)
     return [Candidate(name, backend, files[name]) for name in wanted]

@@ -1,4 +1,4 @@
-"""One calibration, two INT8 profiles of one graph, and its FP16 form. Precision lives in the ONNX file.
+"""One calibration, two INT8 profiles of one graph. Precision lives in the ONNX file.
 
 TensorRT wants symmetric S8 and no quantized bias; a CPU wants U8 activations with S8 weights, whose
 range is halved where the processor's 16-bit sums would saturate (x86 without VNNI).
@@ -13,7 +13,7 @@ from typing import Any, Final
 
 import numpy as np
 
-from edgecam_calibration.islands import before_divisions, fp32_islands, join_islands
+from edgecam_calibration.islands import before_divisions
 from edgecam_engines.engine import Frames
 from edgecam_engines.errors import DataError, EngineError
 from edgecam_engines.files import write_atomically
@@ -124,17 +124,6 @@ class _quiet_root_logger:
 
     def __exit__(self, *_: object) -> None:
         logging.getLogger().setLevel(self._level)
-
-
-def write_fp16(onnx_file: Path, path: Path) -> None:
-    """The graph in FP16, with softmax and other normalisers in FP32 islands and float32 features out."""
-    import onnx
-    from onnxruntime.transformers.float16 import convert_float_to_float16
-
-    model = onnx.load(onnx_file)
-    islands = fp32_islands(model)
-    halved = convert_float_to_float16(model, keep_io_types=True, op_block_list=[], node_block_list=islands)
-    write_atomically(path, join_islands(halved, islands).SerializeToString())
 
 
 def _input_name(onnx_file: Path) -> str:

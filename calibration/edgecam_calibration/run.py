@@ -3,7 +3,7 @@
 import json
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,7 +11,11 @@ from numpy.typing import NDArray
 from edgecam_calibration.evaluate import Labelled
 from edgecam_engines.console import log
 from edgecam_engines.errors import DataError, TrainingError
+from edgecam_engines.files import read_limited
 from edgecam_engines.head import Head, load_head
+from edgecam_engines.npy import read_npy
+
+_SPLIT_LIMIT: Final = 512 << 20  # bytes; a million photos with long names have 200 million
 
 
 @dataclass(frozen=True)
@@ -30,23 +34,31 @@ def open_run(path: Path) -> Run:
     """Open what `edgecam train` left. Raises TrainingError with what to type."""
     model, head = path / "model.onnx", path / "head.safetensors"
     try:
-        split = json.loads((path / "split.json").read_text(encoding="utf-8"))
+        split = json.loads(read_limited(path / "split.json", _SPLIT_LIMIT).decode())
         train, val = _listed(split["train"]), _listed(split["val"])
         if not model.is_file():
             raise FileNotFoundError(f"there is no {model.name} in it")
-        logits = np.load(path / "val_logits.npy", allow_pickle=False)
+        logits = read_npy(path / "val_logits.npy")
         if not train or not val:
             raise ValueError("it lists no photos to train on, or none to judge by")
-        if len(logits) != len(val):
+        if logits.ndim != 2 or len(logits) != len(val):
             raise ValueError("its validation answers and photos differ in number")
-    except (OSError, ValueError, KeyError, TypeError, EOFError) as error:
+    except (OSError, ValueError, KeyError, TypeError, OverflowError, RecursionError) as error:
         raise TrainingError(
             f"{path} is not a finished training run: {error}.\n"
             f"Train one, or finish one that was stopped:\n"
             f"    edgecam train DATA --out {path}\n"
             f"    edgecam train DATA --out {path} --resume"
         ) from error
-    return Run(path, model, load_head(head), train, val, logits.astype(np.float32))
+    opened = load_head(head)
+    classes = len(opened.classes)
+    if logits.shape[1] != classes or not all(0 <= photo.label < classes for photo in (*train, *val)):
+        raise TrainingError(
+            f"{path} does not belong together: its head has {classes} classes, and its answers or photos "
+            f"speak of others.\nTrain again:\n    edgecam train DATA --out {path}"
+        )
+    with np.errstate(over="ignore", invalid="ignore"):
+        return Run(path, model, opened, train, val, logits.astype(np.float32))
 
 
 def still_there(photos: list[Labelled], what: str) -> list[Labelled]:
@@ -63,4 +75,6 @@ def still_there(photos: list[Labelled], what: str) -> list[Labelled]:
 
 
 def _listed(entries: list[dict[str, Any]]) -> list[Labelled]:
-    return [Labelled(Path(entry["path"]), int(entry["label"])) for entry in entries]
+    if not isinstance(entries, list) or not all(type(entry["label"]) is int for entry in entries):
+        raise ValueError("its split is not a list of photos with labels")
+    return [Labelled(Path(entry["path"]), entry["label"]) for entry in entries]

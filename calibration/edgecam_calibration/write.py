@@ -15,7 +15,7 @@ from edgecam_calibration.golden_photos import choose_golden, golden_of
 from edgecam_calibration.report import write_gate_report
 from edgecam_calibration.run import Run
 from edgecam_calibration.verdict import Reference, Verdict
-from edgecam_engines.backends import is_tensorrt
+from edgecam_engines.backends import int8_profile
 from edgecam_engines.bundle import write_manifest
 from edgecam_engines.files import write_json
 from edgecam_engines.golden import save_golden
@@ -77,7 +77,7 @@ def _profile(backend: str, precision: str) -> str:
     """The name of the model that a candidate runs."""
     if precision != "int8":
         return precision
-    return "int8-tensorrt" if is_tensorrt(backend) else "int8-cpu"
+    return int8_profile(backend)
 
 
 def _provenance() -> dict[str, str]:

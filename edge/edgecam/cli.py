@@ -41,15 +41,26 @@ class Precision(str, Enum):
 
 class Backend(str, Enum):
     onnxruntime = "onnxruntime"
+    onnxruntime_cuda = "onnxruntime-cuda"
+    onnxruntime_tensorrt = "onnxruntime-tensorrt"
+    onnxruntime_openvino = "onnxruntime-openvino"
     tensorrt = "tensorrt"
     tensorrt_dla0 = "tensorrt-dla0"
     tensorrt_dla1 = "tensorrt-dla1"
     fixed = "fixed"
 
 
+class ExportFormat(str, Enum):
+    onnx = "onnx"
+    triton = "triton"
+
+
 class BuildBackend(str, Enum):
     auto = "auto"
     onnxruntime = "onnxruntime"
+    onnxruntime_cuda = "onnxruntime-cuda"
+    onnxruntime_tensorrt = "onnxruntime-tensorrt"
+    onnxruntime_openvino = "onnxruntime-openvino"
     tensorrt = "tensorrt"
     tensorrt_dla0 = "tensorrt-dla0"
     tensorrt_dla1 = "tensorrt-dla1"
@@ -410,6 +421,38 @@ def run(
         threads=threads,
         skip_check=skip_check,
     )
+
+
+@app.command()
+def export(
+    bundle: Bundle,
+    out: Annotated[Path, typer.Option(help="FILE.onnx, or the folder that is Triton's model repository.")],
+    form: Annotated[ExportFormat, typer.Option("--format", help="One file, or a model for Triton.")],
+    with_head: Annotated[
+        bool, typer.Option("--with-head", help="Outputs logits and cam; otherwise features.")
+    ] = False,
+    probabilities: Annotated[
+        bool, typer.Option("--probabilities", help="With --with-head: calibrated ones as well.")
+    ] = False,
+    head: Annotated[str | None, typer.Option(help="One of the bundle's class heads.")] = None,
+    precision: Annotated[
+        str | None, typer.Option(help="One of the bundle's models, as fp16 or int8; otherwise what it ships.")
+    ] = None,
+    photos: Annotated[
+        Path | None, typer.Option(help="Folder of photos to check the result on; otherwise the bundle's own.")
+    ] = None,
+    max_batch: Annotated[int, typer.Option(min=1, help="Of Triton: frames in one execution.")] = 8,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace what is there.")] = False,
+    json: Json = False,
+) -> None:
+    """Write a bundle's model for other tools, once it answers as the bundle does."""
+    from edgecam.commands.export import export
+    from edgecam_engines.export.bundle import Order
+
+    if probabilities and not with_head:
+        raise typer.BadParameter("--probabilities needs --with-head.")
+    order = Order(form.value, with_head, probabilities, head, precision, photos, max_batch, overwrite)
+    export(bundle, out, order, json=json)
 
 
 @app.command()

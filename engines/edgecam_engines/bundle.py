@@ -7,13 +7,15 @@ from dataclasses import asdict, dataclass, fields
 from pathlib import Path, PurePosixPath
 from typing import Any, Final, TypedDict
 
-from edgecam_engines.backends import Model, is_tensorrt, open_engine
+from edgecam_engines.backends import Model, int8_profile, open_engine
 from edgecam_engines.engine import Engine
 from edgecam_engines.errors import BundleDamaged, BundleError, BundleTooNew
-from edgecam_engines.files import sha256_of, write_json
+from edgecam_engines.files import read_limited, sha256_of, write_json
 from edgecam_engines.geometry import GEOMETRY
 from edgecam_engines.golden import ANSWERS, Golden, load_golden
 from edgecam_engines.head import Head, load_head
+from edgecam_engines.manifest_form import check_form
+from edgecam_engines.swap import recover
 
 SCHEMA: Final = 1
 MANIFEST: Final = "manifest.json"
@@ -67,15 +69,19 @@ class Bundle:
         h, w = self.manifest.input_hw
         return h, w
 
+    @property
+    def digests(self) -> dict[Path, str]:
+        """The SHA-256 of each file, so that what is parsed later is what was checked when this was opened."""
+        return {self.path / name: entry["sha256"] for name, entry in self.manifest.files.items()}
+
     def model(self, backend: str | None = None, *, threads: int = 1) -> tuple[str, Model]:
         """The back end and model that `engine` would open. Another back end takes its own INT8 file."""
         shipped = self.manifest.engine
         chosen, file = backend or shipped["backend"], shipped["model"]
         if chosen != shipped["backend"] and shipped["precision"] == "int8":
-            profile = "int8-tensorrt" if is_tensorrt(chosen) else "int8-cpu"
-            file = self.manifest.models.get(profile, self.manifest.models["fp32"])
+            file = self.manifest.models.get(int8_profile(chosen), self.manifest.models["fp32"])
         precision = next((k.split("-")[0] for k, v in self.manifest.models.items() if v == file), "fp32")
-        return chosen, Model(self.path / file, precision, self.path / "plans", threads)
+        return chosen, Model(self.path / file, precision, self.path / "plans", threads, self.digests)
 
     def engine(self, backend: str | None = None, *, threads: int = 1, check: bool = True) -> Engine:
         """Open the shipped engine, or the same model on another back end. The caller closes it.
@@ -122,7 +128,14 @@ class Bundle:
             raise BundleError(
                 f"{self.path.name} has no head {chosen!r}. It has: {', '.join(self.manifest.heads)}."
             )
-        return load_head(self.path / self.manifest.heads[chosen])
+        file = self.path / self.manifest.heads[chosen]
+        head = load_head(file, self.digests[file])
+        if head.weight.shape[1] != self.manifest.feature_dhw[0]:
+            raise BundleDamaged(
+                f"The head {chosen!r} of {self.path.name} reads {head.weight.shape[1]} features; its engine "
+                f"gives {self.manifest.feature_dhw[0]}.\n{_MEND}"
+            )
+        return head
 
 
 def write_manifest(folder: Path, about: Mapping[str, Any]) -> Manifest:
@@ -142,8 +155,28 @@ def write_manifest(folder: Path, about: Mapping[str, Any]) -> Manifest:
 def open_bundle(path: Path) -> Bundle:
     """Open a bundle after checking its schema, its manifest and the hash of every file it lists.
 
+    One that a killed `build-engine` had put aside is put back first.
     Raises BundleError (not there, or not a bundle), BundleTooNew, BundleDamaged.
     """
+    recover(path)
+    before = _identity(path)
+    try:
+        return _open(path)
+    except BundleDamaged:
+        if _identity(path) == before:
+            raise
+        return _open(path)  # it was replaced while it was read
+
+
+def _identity(path: Path) -> tuple[int, int] | None:
+    try:
+        about = path.stat()
+    except OSError:
+        return None
+    return about.st_dev, about.st_ino
+
+
+def _open(path: Path) -> Bundle:
     if not path.is_dir() or not (path / MANIFEST).is_file():
         what = "is not a bundle: it has no manifest.json" if path.is_dir() else "does not exist"
         what = "is a file; a bundle is a folder" if path.is_file() else what
@@ -166,9 +199,7 @@ def open_bundle(path: Path) -> Bundle:
 def _read_manifest(path: Path) -> Manifest:
     file = path / MANIFEST
     try:
-        if file.stat().st_size > _MANIFEST_LIMIT:
-            raise ValueError(f"it is larger than {_MANIFEST_LIMIT} bytes")
-        document = json.loads(file.read_text(encoding="utf-8"))
+        document = json.loads(read_limited(file, _MANIFEST_LIMIT).decode())
         schema = document["schema"]
         if isinstance(schema, int) and schema > SCHEMA:
             raise BundleTooNew(
@@ -184,6 +215,7 @@ def _read_manifest(path: Path) -> Manifest:
         names = {field.name for field in fields(Manifest)}
         if set(document) != names:
             raise ValueError(f"its keys differ: {sorted(set(document) ^ names)}")
+        check_form(document)
         manifest = Manifest(**document)
         if manifest.geometry != GEOMETRY:
             raise ValueError(f"its geometry {manifest.geometry} is not this edgecam's {GEOMETRY}")

@@ -3,6 +3,7 @@
 import hashlib
 import json
 import os
+import stat
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
@@ -53,3 +54,28 @@ def sha256_of(path: Path) -> str:
         while block := file.read(1 << 20):
             digest.update(block)
     return digest.hexdigest()
+
+
+def read_limited(path: Path, limit: int) -> bytes:
+    """A file's content, read once, so that what was hashed is what is parsed.
+
+    Raises ValueError for more than `limit` bytes and for what is no regular file (a pipe would block,
+    a device never ends), OSError as usual.
+    """
+    handle = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    with os.fdopen(handle, "rb") as file:
+        about = os.fstat(handle)
+        if not stat.S_ISREG(about.st_mode):
+            raise ValueError("it is not a regular file")
+        # The size may grow meanwhile, so what was read counts.
+        if about.st_size > limit or len(content := file.read(limit + 1)) > limit:
+            raise ValueError(f"it is larger than {limit} bytes")
+    return content
+
+
+def read_checked(path: Path, limit: int, sha256: str | None) -> bytes:
+    """`read_limited`, and ValueError when the content has another SHA-256 than the one given."""
+    content = read_limited(path, limit)
+    if sha256 is not None and hashlib.sha256(content).hexdigest() != sha256:
+        raise ValueError("it was changed since its SHA-256 was noted")
+    return content

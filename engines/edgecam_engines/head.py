@@ -8,16 +8,17 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, Final, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from edgecam_engines.engine import Features
 from edgecam_engines.errors import BundleDamaged
-from edgecam_engines.files import write_atomically
+from edgecam_engines.files import read_checked, write_atomically
 
 FloatArray = NDArray[np.float32]
+_LIMIT: Final = 256 << 20  # bytes; 21,000 classes of 1,280 features have 108 million
 
 
 class Ranked(NamedTuple):
@@ -44,8 +45,8 @@ class Head:
                 f"A head needs two classes or more and one row and bias for each: {k} names, "
                 f"weight {self.weight.shape}, bias {self.bias.shape}."
             )
-        if not self.temperature > 0:
-            raise ValueError(f"The temperature must be above 0, not {self.temperature}.")
+        if not 1e-30 < self.temperature < 1e30:  # inside what float32 can divide by
+            raise ValueError(f"The temperature must be above 0 and finite, not {self.temperature}.")
 
     def logits(self, features: Features) -> FloatArray:
         """(n, d, gh, gw) -> (n, classes)."""
@@ -76,25 +77,56 @@ def save_head(head: Head, path: Path) -> None:
     from safetensors.numpy import save
 
     about = {"classes": json.dumps(head.classes), "temperature": repr(head.temperature)}
-    tensors = {"weight": np.ascontiguousarray(head.weight), "bias": np.ascontiguousarray(head.bias)}
+    pairs = (("weight", head.weight), ("bias", head.bias))
+    tensors = {name: np.ascontiguousarray(values, dtype=np.float32) for name, values in pairs}
     write_atomically(path, save(tensors, metadata=about))
 
 
-def load_head(path: Path) -> Head:
-    """Read what save_head wrote. Raises BundleDamaged when it is anything else."""
-    from safetensors import SafetensorError, safe_open
+def load_head(path: Path, sha256: str | None = None) -> Head:
+    """Read what save_head wrote; with `sha256`, only if that is what is there.
+
+    Raises BundleDamaged when it is anything else: another content, another form, numbers that are none.
+    """
+    from safetensors import SafetensorError
+    from safetensors.numpy import load
 
     try:
-        with safe_open(path, framework="numpy") as file:
-            about = file.metadata() or {}
-            return Head(
-                weight=np.asarray(file.get_tensor("weight"), dtype=np.float32),
-                bias=np.asarray(file.get_tensor("bias"), dtype=np.float32),
-                classes=tuple(str(name) for name in json.loads(about["classes"])),
-                temperature=float(about["temperature"]),
-            )
+        content = read_checked(path, _LIMIT, sha256)
+        tensors = load(content)
+        about = _metadata(content)
+        head = Head(
+            weight=_float32(tensors["weight"]),
+            bias=_float32(tensors["bias"]),
+            classes=_names(about["classes"]),
+            temperature=float(about["temperature"]),
+        )
+        if not (np.isfinite(head.weight).all() and np.isfinite(head.bias).all()):
+            raise ValueError("it holds values that are not finite")
     except (SafetensorError, KeyError, ValueError, TypeError, OSError, RecursionError) as error:
         raise BundleDamaged(
             f"{path} is not a class head that edgecam wrote ({error}).\n"
             f"Copy the bundle again, or build it again with `edgecam build-engine`."
         ) from error
+    return head
+
+
+def _metadata(content: bytes) -> dict[str, Any]:
+    """The free part of a safetensors header: eight bytes with its length come first, then JSON."""
+    length = int.from_bytes(content[:8], "little")
+    about = json.loads(content[8 : 8 + length]).get("__metadata__")
+    if not isinstance(about, dict):
+        raise ValueError("it does not say what its classes are")
+    return about
+
+
+def _float32(values: NDArray[Any]) -> FloatArray:
+    if values.dtype != np.float32:
+        raise ValueError(f"its numbers are {values.dtype}, not float32")
+    return values
+
+
+def _names(listed: str) -> tuple[str, ...]:
+    names = json.loads(listed)
+    if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
+        raise ValueError("its classes are not a list of names")
+    return tuple(names)

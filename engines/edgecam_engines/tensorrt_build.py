@@ -16,6 +16,7 @@ from edgecam_engines.cuda_calls import Device
 from edgecam_engines.errors import BackendUnavailable, BuildFailed
 from edgecam_engines.files import sha256_of, write_atomically, write_json
 from edgecam_engines.lint import lint_model, told
+from edgecam_engines.onnx_file import read_onnx
 from edgecam_engines.tensorrt_dla import Source, check_core, configure, give_ranges, read_scales, weakly_typed
 from edgecam_engines.tensorrt_graph import cast_first
 from edgecam_engines.tensorrt_inspect import inspect_engine, layers_of
@@ -143,7 +144,7 @@ class _Compiler:
             check_core(trt, builder, self.target.dla)
         network = builder.create_network(self._typing())
         parser = trt.OnnxParser(network, self.logger)
-        if not parser.parse(cast_first(onnx)):
+        if not parser.parse(cast_first(read_onnx(onnx), onnx.name)):
             raise self._failed(f"TensorRT's parser refused {onnx.name}", _parser_errors(parser), onnx)
         image = self._image(network, onnx)
         config = builder.create_builder_config()

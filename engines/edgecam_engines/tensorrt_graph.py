@@ -1,35 +1,28 @@
 """The model as TensorRT wants it read: bytes are cast before anything else is done with them."""
 
-from pathlib import Path
 from typing import Any, Final
 
-from edgecam_engines.errors import BuildFailed
+from edgecam_engines.onnx_file import parse_onnx
 
 # Operators that only move data, with the data as their first input.
 MOVES: Final = frozenset({"Transpose", "Reshape", "Slice", "Gather", "Squeeze", "Unsqueeze", "Identity"})
 
 
-def cast_first(onnx: Path) -> bytes:
+def cast_first(content: bytes, name: str) -> bytes:
     """The model with its uint8 image cast before it is moved, since TensorRT moves no uint8.
 
     Our export transposes bytes and casts then, which is the fastest order for a processor. TensorRT
     takes uint8 only straight into a Cast (NVIDIA/TensorRT#3985); the values are the same either way.
-    Raises BuildFailed when the file is not ONNX.
+    Raises EngineError when the bytes are not ONNX.
     """
-    from onnx import TensorProto, load
+    from onnx import TensorProto
 
-    try:
-        model = load(onnx)
-    except Exception as error:  # OSError, or protobuf's DecodeError, whose module is not ours to import
-        raise BuildFailed(
-            f"{onnx.name} cannot be read as ONNX ({error}).\nCopy the bundle again, or build it again with:\n"
-            f"    edgecam build-engine RUN --out NAME.edgecam"
-        ) from error
+    model = parse_onnx(content, name)
     for given in model.graph.input:
         if given.type.tensor_type.elem_type == TensorProto.UINT8:
             _cast_before_moves(model.graph, given.name)
-    content: bytes = model.SerializeToString()
-    return content
+    changed: bytes = model.SerializeToString()
+    return changed
 
 
 def chain_to_cast(graph: Any, image: str) -> list[Any] | None:

@@ -10,7 +10,8 @@ import pytest
 from onnx import TensorProto, numpy_helper
 
 from conftest import Models
-from edgecam_calibration.quantize import TENSORRT, Calibration, Profile, cpu_profile, write_fp16
+from edgecam_calibration.fp16 import write_fp16
+from edgecam_calibration.quantize import TENSORRT, Calibration, Profile, cpu_profile
 from edgecam_calibration.run import Run
 from edgecam_engines.engine import Frames
 from edgecam_engines.errors import DataError, EngineError

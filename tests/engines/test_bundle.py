@@ -226,13 +226,20 @@ def test_a_head_is_taken_by_name_and_an_unknown_one_is_answered_with_those_there
 
 
 def test_an_unknown_back_end_is_answered_with_those_there_are(fixed_bundle: Path) -> None:
-    with pytest.raises(BackendUnavailable, match=r"'abacus'. Choose one of: onnxruntime, tensorrt, .*fixed"):
+    with pytest.raises(BackendUnavailable, match=r"'abacus'. Choose one of: onnxruntime, .*, fixed"):
         open_bundle(fixed_bundle).engine("abacus")
 
 
 @pytest.mark.parametrize(
     ("backend", "file"),
-    [(None, "cpu"), ("onnxruntime", "cpu"), ("tensorrt", "trt")],
+    [
+        (None, "cpu"),
+        ("onnxruntime", "cpu"),
+        ("onnxruntime-openvino", "cpu"),
+        ("onnxruntime-cuda", "trt"),
+        ("onnxruntime-tensorrt", "trt"),
+        ("tensorrt", "trt"),
+    ],
 )
 def test_each_back_end_takes_its_own_int8_file(fixed_bundle: Path, backend: str | None, file: str) -> None:
     for name in ("cpu", "trt"):

@@ -166,7 +166,7 @@ def test_a_model_without_a_uint8_image_is_refused(tmp_path: Path, rtx: Any) -> N
 @pytest.mark.parametrize("precision", PRECISIONS)
 def test_casting_before_moving_changes_no_value(tmp_path: Path, precision: str) -> None:
     path = write_model(tmp_path, precision)
-    changed = cast_first(path)
+    changed = cast_first(path.read_bytes(), path.name)
     graph = onnx.load_from_string(changed).graph
     assert [node.op_type for node in graph.node if "image" in node.input] == ["Cast"]
     onnx.checker.check_model(onnx.load_from_string(changed), full_check=True)
@@ -180,7 +180,7 @@ def test_several_moves_before_the_cast_stay_in_their_order(tmp_path: Path) -> No
     graph.node.insert(0, helper.make_node("Gather", ["image", "rgb"], ["turned"], "turn", axis=3))
     graph.node[1].input[0] = "turned"
     path = saved(onnx.shape_inference.infer_shapes(model), tmp_path / "turned.onnx")
-    changed = cast_first(path)
+    changed = cast_first(path.read_bytes(), path.name)
     onnx.checker.check_model(onnx.load_from_string(changed), full_check=True)
     types = [node.op_type for node in onnx.load_from_string(changed).graph.node]
     assert types[:3] == ["Cast", "Gather", "Transpose"]
@@ -189,8 +189,8 @@ def test_several_moves_before_the_cast_stay_in_their_order(tmp_path: Path) -> No
 
 def test_a_model_that_casts_first_already_is_left_as_it_is(tmp_path: Path) -> None:
     path = tmp_path / "model.onnx"
-    path.write_bytes(cast_first(write_model(tmp_path, "fp32")))
-    assert onnx.load_from_string(cast_first(path)) == onnx.load(path)
+    path.write_bytes(cast_first(write_model(tmp_path, "fp32").read_bytes(), "fp32.onnx"))
+    assert onnx.load_from_string(cast_first(path.read_bytes(), path.name)) == onnx.load(path)
 
 
 def on_device(path: Path, trt: FakeTensorRT, device: Device = JETSON, **more: Any) -> Sidecar:

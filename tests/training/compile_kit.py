@@ -12,7 +12,8 @@ from typing import Any, Final, NamedTuple
 
 import numpy as np
 
-from edgecam_calibration.quantize import TENSORRT, Calibration, write_fp16
+from edgecam_calibration.fp16 import write_fp16
+from edgecam_calibration.quantize import TENSORRT, Calibration
 from edgecam_engines.engine import Frames
 from edgecam_engines.errors import EngineError
 from edgecam_engines.tensorrt_build import CPU_TARGET, build_plan

@@ -10,8 +10,9 @@ import pytest
 import torch
 from onnx import TensorProto, numpy_helper, shape_inference
 
+from edgecam_calibration.fp16 import write_fp16
 from edgecam_calibration.islands import before_divisions, fp32_islands
-from edgecam_calibration.quantize import TENSORRT, Calibration, cpu_profile, write_fp16
+from edgecam_calibration.quantize import TENSORRT, Calibration, cpu_profile
 from edgecam_engines.engine import Features, Frames
 from edgecam_engines.head import Head, load_head, save_head
 from edgecam_engines.onnxruntime import OnnxRuntimeEngine

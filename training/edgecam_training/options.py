@@ -1,11 +1,15 @@
 """Every setting of a training run: one frozen dataclass, checked once, saved beside the result."""
 
 import json
+import math
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
+from typing import Any, Final
 
 from edgecam_engines.errors import TrainingError
-from edgecam_engines.files import write_json
+from edgecam_engines.files import read_limited, write_json
+
+_LIMIT: Final = 1 << 20  # bytes of a settings file; ours have a few thousand
 
 SEAM_PCM = ("none", "pairs", "linear")
 SEAM_TRANSFORMS = ("rescale", "flip", "quarter", "tilt", "shift")
@@ -163,13 +167,28 @@ def save_options(options: Options, path: Path) -> None:
 def load_options(path: Path) -> Options:
     """Read what save_options wrote. Raises TrainingError."""
     try:
-        stored = json.loads(path.read_text())
+        stored = json.loads(read_limited(path, _LIMIT).decode())
         unknown = set(stored) - {field.name for field in fields(Options)}
         if unknown:
             raise ValueError(f"unknown settings: {', '.join(sorted(unknown))}")
+        defaults = Options()
+        for name, value in stored.items():
+            _check_type(name, value, getattr(defaults, name))
         return Options(**stored)
-    except (OSError, ValueError, TypeError) as error:
+    except (OSError, ValueError, TypeError, OverflowError, RecursionError) as error:
         raise TrainingError(f"{path} does not hold the settings of a run: {error}.") from error
+
+
+def _check_type(name: str, value: Any, default: Any) -> None:
+    """A value is of its default's type; a whole number will do for a fraction, and None for what may be."""
+    if isinstance(value, float) and not math.isfinite(value):
+        raise ValueError(f"{name} is {value}")
+    if value is None or default is None:
+        fits = default is None and (value is None or type(value) in (int, float, str))
+    else:
+        fits = type(value) is type(default) or (type(default) is float and type(value) is int)
+    if not fits:
+        raise ValueError(f"{name} is {value!r:.40}, not of the kind of {default!r:.40}")
 
 
 def _demand(holds: bool, what: str) -> None:

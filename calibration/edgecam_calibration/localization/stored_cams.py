@@ -9,7 +9,6 @@ from multiprocessing import get_context
 from pathlib import Path, PurePosixPath
 from typing import Any, Final, NamedTuple
 
-import numpy as np
 from numpy.typing import NDArray
 
 from edgecam_calibration.localization.scorer import Scorer
@@ -17,6 +16,7 @@ from edgecam_calibration.truth import ImageTruth, Truth, protocol_boxes, resize_
 from edgecam_calibration.truth.protocol import PROTOCOL_SIZE
 from edgecam_engines.console import track
 from edgecam_engines.errors import DataError
+from edgecam_engines.npy import read_npy
 from edgecam_engines.photo import SUFFIXES
 
 _HW: Final = PROTOCOL_SIZE[::-1]
@@ -74,16 +74,15 @@ def find_cams(folder: Path, truth: Truth) -> list[Stored]:
 def read_cam(path: Path) -> NDArray[Any]:
     """A stored map (gh, gw) of numbers. Raises DataError: not .npy, pickled, of another shape, or text."""
     try:
-        cam = np.load(path, allow_pickle=False)
-    except (OSError, ValueError, EOFError) as error:
+        cam = read_npy(path)
+    except (OSError, ValueError) as error:
         raise DataError(
             f"{path} is not readable as a map: {error}.\n"
             f"Store it with numpy.save(path, cam), where cam has the shape (h, w)."
         ) from error
-    if not isinstance(cam, np.ndarray) or cam.dtype.kind not in "fiub" or cam.ndim != 2 or not cam.size:
-        said = f"{cam.dtype} {cam.shape}" if isinstance(cam, np.ndarray) else "an archive"
+    if cam.ndim != 2 or not cam.size:
         raise DataError(
-            f"{path} is no map: it holds {said}, not numbers (h, w).\n"
+            f"{path} is no map: it holds {cam.dtype} {cam.shape}, not numbers (h, w).\n"
             f"Store one map an image, that of its class: numpy.save(path, cams[label])"
         )
     return cam

@@ -41,8 +41,9 @@ def lint_model(path: Path) -> list[Finding]:
 def lint_with_parser(path: Path, trt: Any) -> list[Finding]:
     """What NVIDIA's own parser refuses, `trt` being a module whose parser works here (tensorrt_rtx does).
 
-    Raises BuildFailed when the file is not ONNX.
+    Raises EngineError when the file is not ONNX.
     """
+    from edgecam_engines.onnx_file import read_onnx
     from edgecam_engines.tensorrt_graph import cast_first
     from edgecam_engines.tensorrt_watch import logger_of
 
@@ -50,7 +51,7 @@ def lint_with_parser(path: Path, trt: Any) -> list[Finding]:
     builder = trt.Builder(logger)
     network = builder.create_network(1 << int(trt.NetworkDefinitionCreationFlag.STRONGLY_TYPED))
     parser = trt.OnnxParser(network, logger)
-    if parser.parse(cast_first(path)):
+    if parser.parse(cast_first(read_onnx(path), path.name)):
         return []
     errors = [parser.get_error(i) for i in range(parser.num_errors)]
     return [
