@@ -12,7 +12,7 @@ from onnx import TensorProto, helper
 
 from edgecam_engines import tensorrt_build
 from edgecam_engines.cuda_calls import Device
-from edgecam_engines.errors import BackendUnavailable, BuildFailed, OutputError, StalePlan
+from edgecam_engines.errors import BackendUnavailable, BuildFailed, EngineError, OutputError, StalePlan
 from edgecam_engines.files import sha256_of
 from edgecam_engines.tensorrt_build import CPU_TARGET, build_plan, target_of
 from edgecam_engines.tensorrt_graph import cast_first
@@ -147,7 +147,7 @@ def test_a_listener_that_fails_ends_the_build_with_its_own_error(tmp_path: Path,
 def test_a_file_that_is_not_onnx_is_refused(tmp_path: Path, rtx: Any) -> None:
     path = tmp_path / "no.onnx"
     path.write_bytes(b"\xffnot a model")
-    with pytest.raises(BuildFailed, match=r"no\.onnx cannot be read as ONNX"):
+    with pytest.raises(EngineError, match=r"no\.onnx cannot be read as ONNX"):
         compiled(path, rtx)
 
 
