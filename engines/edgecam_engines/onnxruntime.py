@@ -1,12 +1,15 @@
 """ONNX Runtime on the CPU: the embedded default."""
 
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 
 from edgecam_engines.engine import Features, Frames, check_frames
 from edgecam_engines.errors import BackendUnavailable, EngineError
+
+# It gives INT8 weights to a convolution that was left in float, wherever its neighbours are quantized.
+_REQUANTIZING: Final = "WeightBiasQuantization"
 
 
 class OnnxRuntimeEngine:
@@ -34,7 +37,9 @@ class OnnxRuntimeEngine:
         if not fuse:
             options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_DISABLE_ALL
         try:
-            session = ort.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+            session = ort.InferenceSession(
+                str(path), options, providers=["CPUExecutionProvider"], disabled_optimizers=[_REQUANTIZING]
+            )
         except Exception as error:  # ONNX Runtime has no common base class for its errors
             raise EngineError(
                 f"ONNX Runtime cannot open {path.name}: {error}\n"
