@@ -14,6 +14,8 @@ from numpy.typing import NDArray
 from edgecam_calibration.choose import choose
 from edgecam_calibration.evaluate import Labelled, PhotoFrames, load_labelled
 from edgecam_calibration.gate import Bounds, Reference, Verdict, failed, judge, refer, time_engines
+from edgecam_calibration.mixed.write import BATCH, add_mixed, read_plan
+from edgecam_calibration.mixed.yardstick import Target
 from edgecam_calibration.quantize import TENSORRT, Calibration, cpu_profile, write_fp16
 from edgecam_calibration.run import Run, open_run, still_there
 from edgecam_calibration.write import write_bundle
@@ -27,7 +29,7 @@ from edgecam_engines.onnxruntime import OnnxRuntimeEngine
 from edgecam_engines.place import WorkFolder, check_out, swap_in
 
 CALIBRATION_PHOTOS: Final = 128
-PRECISIONS: Final = ("fp32", "fp16", "int8")
+PRECISIONS: Final = ("fp32", "fp16", "mixed", "int8")
 
 
 @dataclass(frozen=True)
@@ -79,7 +81,8 @@ def build_engine(
     photos = still_there(photos, "calibration")
     calibrators = choose(photos, CALIBRATION_PHOTOS, rng=np.random.default_rng(seed))
     with WorkFolder(out) as folder, ExitStack() as stack:
-        models = _write_models(opened, folder, calibrators)
+        mixed = _target(bounds) if precision in {"auto", "mixed"} else None
+        models = _write_models(opened, folder, calibrators, chosen_backend, mixed)
 
         def opened_here(backend: str, precision: str, file: str) -> Engine:
             model = Model(folder / file, precision, folder / "plans", threads)
@@ -100,12 +103,15 @@ def build_engine(
         latencies = iter(time_engines(engines, reference.frames[0], clock=time.perf_counter))
         verdicts = [replace(v, latency_ms=round(next(latencies), 3)) if v.ran else v for v in verdicts]
         winner = min((v for v in verdicts if v.passed), key=lambda v: v.latency_ms or 0.0, default=None)
-        if chosen_backend != "tensorrt" and precision in {"auto", "int8"}:
-            verdicts.append(_judge_for_tensorrt(folder / models["int8-tensorrt"], opened, reference, bounds))
+        verdicts += [
+            _judge_for_tensorrt(folder / models[f"{kind}-tensorrt"], opened, reference, bounds, kind)
+            for kind in ("mixed", "int8")
+            if chosen_backend != "tensorrt" and precision in {"auto", kind} and f"{kind}-tensorrt" in models
+        ]
         for verdict in verdicts:
             log.print(_line(verdict, winner), markup=False)
         if winner is None:
-            raise _refusal(verdicts, precision)
+            raise _refusal(verdicts, precision, folder)
         gate = _gate_document(reference, bounds, winner, verdicts)
         shipped = replace(opened, head=replace(opened.head, temperature=winner.temperature))
         write_bundle(folder, shipped, models, gate, reference, calibrators)
@@ -132,7 +138,10 @@ def _backend(asked: str) -> str:
     return "tensorrt"
 
 
-def _write_models(run: Run, folder: Path, calibrators: list[Labelled]) -> dict[str, str]:
+def _write_models(
+    run: Run, folder: Path, calibrators: list[Labelled], backend: str, mixed: Target | None
+) -> dict[str, str]:
+    """Every model but the shipped one's plans; mixed precision only where a target for it is given."""
     models = {name: f"models/{name}.onnx" for name in ("fp32", "fp16", "int8-cpu", "int8-tensorrt")}
     (folder / "models").mkdir()
     shutil.copyfile(run.model, folder / models["fp32"])
@@ -140,7 +149,19 @@ def _write_models(run: Run, folder: Path, calibrators: list[Labelled]) -> dict[s
     calibration = Calibration(run.model, _batches(calibrators, _input_hw(run.model)))
     calibration.write(cpu_profile(), folder / models["int8-cpu"])
     calibration.write(TENSORRT, folder / models["int8-tensorrt"])
+    if mixed is not None:
+        profiles = [cpu_profile(), TENSORRT]
+        planned = profiles.pop(backend == "tensorrt")
+        batches = list(_batches(calibrators, _input_hw(run.model), BATCH))
+        models |= add_mixed(
+            calibration, run.head, folder, models, batches, planned=planned, others=profiles, target=mixed
+        )
     return models
+
+
+def _target(bounds: Bounds) -> Target:
+    """What mixed precision is planned for: a tenth of the maps may differ twice as much as the mean."""
+    return Target(min_cam_iou=bounds.min_cam_iou, min_cam_iou_p10=max(0.0, 2 * bounds.min_cam_iou - 1))
 
 
 def _batches(photos: list[Labelled], hw: tuple[int, int], size: int = 8) -> Iterator[NDArray[np.uint8]]:
@@ -175,19 +196,21 @@ def _reference(run: Run, fp32: Engine) -> Reference:
 
 
 def _candidates(models: dict[str, str], precision: str, backend: str) -> list[Candidate]:
-    int8 = models["int8-tensorrt" if backend == "tensorrt" else "int8-cpu"]
-    files = {"fp32": models["fp32"], "fp16": models["fp16"], "int8": int8}
+    profile = "tensorrt" if backend == "tensorrt" else "cpu"
+    files = {name: models.get(name) or models.get(f"{name}-{profile}") for name in PRECISIONS}
     wanted = PRECISIONS if precision == "auto" else (precision,)
-    return [Candidate(name, backend, files[name]) for name in wanted]
+    return [Candidate(name, backend, file) for name in wanted if (file := files[name])]
 
 
-def _judge_for_tensorrt(model: Path, run: Run, reference: Reference, bounds: Bounds) -> Verdict:
+def _judge_for_tensorrt(
+    model: Path, run: Run, reference: Reference, bounds: Bounds, precision: str
+) -> Verdict:
     """The TensorRT profile where there is no TensorRT: its Q/DQ pairs computed in float, never timed.
 
     This CPU's fused kernels would saturate on it and condemn a sound model.
     """
-    with closing(OnnxRuntimeEngine(model, name="tensorrt-int8, in float", fuse=False)) as engine:
-        return judge(engine, run.head, reference, bounds, precision="int8", backend="tensorrt")
+    with closing(OnnxRuntimeEngine(model, name=f"tensorrt-{precision}, in float", fuse=False)) as engine:
+        return judge(engine, run.head, reference, bounds, precision=precision, backend="tensorrt")
 
 
 def _gate_document(
@@ -204,8 +227,10 @@ def _gate_document(
     }
 
 
-def _refusal(verdicts: list[Verdict], precision: str) -> GateRefused:
+def _refusal(verdicts: list[Verdict], precision: str, folder: Path) -> GateRefused:
     reasons = "; ".join(reason for verdict in verdicts for reason in verdict.reasons)
+    if not verdicts and (plan := read_plan(folder)):  # nothing was written, since it would not pay
+        reasons = plan.reason
     if precision == "auto":
         what = "No precision passes"
     else:

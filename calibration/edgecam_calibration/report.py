@@ -3,6 +3,8 @@
 from pathlib import Path
 from typing import Any, Final
 
+from edgecam_calibration.mixed.plan import COLUMNS as PLAN_COLUMNS
+from edgecam_calibration.mixed.plan import Plan
 from edgecam_engines.html import Report
 
 COLUMNS: Final = (
@@ -11,8 +13,8 @@ COLUMNS: Final = (
 )
 
 
-def write_gate_report(path: Path, gate: dict[str, Any]) -> None:
-    """One table: every candidate, what it was measured at, and why it was or was not shipped."""
+def write_gate_report(path: Path, gate: dict[str, Any], plan: Plan | None = None) -> None:
+    """Every candidate, what it was measured at, why it was or was not shipped; then the mixed one's plan."""
     report = Report("Which engine ships, and why")
     chosen, bounds = (gate["chosen"], gate["backend"]), gate["bounds"]
     report.text(
@@ -31,7 +33,22 @@ def write_gate_report(path: Path, gate: dict[str, Any]) -> None:
         "median on the machine that built this bundle, one thread. ECE is measured on the photos that the "
         "temperature was fitted on, so it flatters a little: measure it with edgecam eval on others."
     )
+    if plan is not None:
+        _show_plan(report, plan)
     report.save(path)
+
+
+def _show_plan(report: Report, plan: Plan) -> None:
+    report.heading("Mixed precision: what stays in float, and why")
+    report.text(f"{plan.reason[:1].upper()}{plan.reason[1:]}.")
+    if plan.kept:
+        report.table(PLAN_COLUMNS, plan.rows())
+    report.text(
+        f"Error: relative L2 between class maps and FP32's, {plan.int8_error:.3f} with everything in INT8, on "
+        f" {plan.photos_ranked} calibration photos. Sets of layers were compared on "
+        f"{plan.photos_checked} calibration photos, {len(plan.trials)} sets in all; plan.json has every one. "
+        f"The table above has what the gate then measured on other photos."
+    )
 
 
 def _row(candidate: dict[str, Any], chosen: tuple[str, str]) -> list[str]:

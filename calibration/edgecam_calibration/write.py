@@ -9,6 +9,7 @@ from typing import Any
 from edgecam_calibration.choose import set_hash
 from edgecam_calibration.evaluate import Labelled
 from edgecam_calibration.gate import Reference
+from edgecam_calibration.mixed.write import read_plan
 from edgecam_calibration.report import write_gate_report
 from edgecam_calibration.run import Run
 from edgecam_engines.bundle import write_manifest
@@ -26,10 +27,10 @@ def write_bundle(
 ) -> None:
     """Gate report, head and manifest into `folder`, which holds the models already."""
     write_json(folder / "gate.json", gate)
-    write_gate_report(folder / "report.html", gate)
+    write_gate_report(folder / "report.html", gate, read_plan(folder))
     save_head(run.head, folder / "heads" / "base.safetensors")
     backend, precision = gate["backend"], gate["chosen"]
-    profile = ("int8-tensorrt" if backend == "tensorrt" else "int8-cpu") if precision == "int8" else precision
+    profile = f"{precision}-{'tensorrt' if backend == 'tensorrt' else 'cpu'}"
     write_manifest(
         folder,
         {
@@ -39,7 +40,11 @@ def write_bundle(
             "classes": list(run.head.classes),
             "input_hw": list(reference.frames[0].shape[:2]),
             "feature_dhw": [run.head.weight.shape[1], *reference.outputs.maps.shape[1:]],
-            "engine": {"backend": backend, "precision": precision, "model": models[profile]},
+            "engine": {
+                "backend": backend,
+                "precision": precision,
+                "model": models.get(profile) or models[precision],
+            },
             "models": models,
             "heads": {"base": "heads/base.safetensors"},
             "head": "base",

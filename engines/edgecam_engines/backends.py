@@ -12,7 +12,7 @@ class Model(NamedTuple):
     """What a back end needs to open one engine."""
 
     path: Path  # the ONNX file (a JSON file for "fixed")
-    precision: str  # "fp32", "fp16" or "int8": for the engine's name
+    precision: str  # "fp32", "fp16", "mixed" or "int8": for the engine's name
     plans: Path  # folder for plans that belong to one device; TensorRT alone uses it
     threads: int = 1  # of the CPU, where the back end runs there
 

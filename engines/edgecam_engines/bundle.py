@@ -44,7 +44,7 @@ class Manifest:
     feature_dhw: list[int]  # channels, and cells down and across
     geometry: dict[str, str]
     engine: EngineEntry
-    models: dict[str, str]  # "fp32", "fp16", "int8-cpu", "int8-tensorrt" -> file
+    models: dict[str, str]  # "fp32", "fp16", "int8-cpu", "int8-tensorrt", "mixed-..." -> file
     heads: dict[str, str]  # name -> file
     head: str  # the one used unless asked otherwise
     gate: dict[str, Any]  # verdict in short; gate.json has it whole
@@ -67,11 +67,11 @@ class Bundle:
         return h, w
 
     def model(self, backend: str | None = None, *, threads: int = 1) -> tuple[str, Model]:
-        """The back end and model that `engine` would open. Another back end takes its own INT8 file."""
+        """The back end and model that `engine` would open. Another back end takes its own file with INT8."""
         shipped = self.manifest.engine
         chosen, file = backend or shipped["backend"], shipped["model"]
-        if chosen != shipped["backend"] and shipped["precision"] == "int8":
-            profile = "int8-tensorrt" if chosen == "tensorrt" else "int8-cpu"
+        if chosen != shipped["backend"] and shipped["precision"] in {"int8", "mixed"}:
+            profile = f"{shipped['precision']}-{'tensorrt' if chosen == 'tensorrt' else 'cpu'}"
             file = self.manifest.models.get(profile, self.manifest.models["fp32"])
         precision = next((k.split("-")[0] for k, v in self.manifest.models.items() if v == file), "fp32")
         return chosen, Model(self.path / file, precision, self.path / "plans", threads)

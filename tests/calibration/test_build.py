@@ -46,7 +46,7 @@ def built(run_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Built:
 def quick(models: Models, monkeypatch: pytest.MonkeyPatch) -> None:
     """Builds take the session's models instead of calibrating again."""
 
-    def copy_models(run: Run, folder: Path, calibrators: list[Any]) -> dict[str, str]:
+    def copy_models(run: Run, folder: Path, *_: object) -> dict[str, str]:
         shutil.copytree(models.folder / "models", folder / "models")
         return dict(models.files)
 

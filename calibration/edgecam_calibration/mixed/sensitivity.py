@@ -41,9 +41,7 @@ class Sensitivity(NamedTuple):
         return [item for block in self.blocks for item in inside.get(block.name, [block])]
 
 
-def measure(
-    chain: Chain, head: Head, batches: Sequence[Frames], *, every_layer: bool = False
-) -> Sensitivity:
+def measure(chain: Chain, head: Head, batches: Sequence[Frames], *, every_layer: bool = False) -> Sensitivity:
     """Run the network with each block and then each layer in INT8 alone, and with each spared alone.
 
     Blocks that do next to no harm are not looked into, unless `every_layer`.

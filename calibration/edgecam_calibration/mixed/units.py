@@ -124,7 +124,7 @@ def _unit(
 
 
 def block_of(path: list[str]) -> str:
-    """The block that a module's path names: 'body.2.1.block.0.0' -> 'body.2.1', 'head.near' -> 'head.near'."""
+    """The block in a module's path: 'body.2.1.block.0.0' -> 'body.2.1', 'head.near' -> 'head.near'."""
     depth = 1
     while depth < min(len(path), 3) and path[depth].isdigit():
         depth += 1
