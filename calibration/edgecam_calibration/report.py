@@ -44,8 +44,8 @@ def _show_plan(report: Report, plan: Plan) -> None:
     if plan.kept:
         report.table(PLAN_COLUMNS, plan.rows())
     report.text(
-        f"Error: relative L2 between class maps and FP32's, {plan.int8_error:.3f} with everything in INT8, on "
-        f" {plan.photos_ranked} calibration photos. Sets of layers were compared on "
+        f"Error: relative L2 between class maps and FP32's, {plan.int8_error:.3f} with everything in INT8 "
+        f"({plan.photos_ranked} calibration photos). Sets of layers were compared on "
         f"{plan.photos_checked} calibration photos, {len(plan.trials)} sets in all; plan.json has every one. "
         f"The table above has what the gate then measured on other photos."
     )

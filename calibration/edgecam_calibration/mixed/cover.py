@@ -29,7 +29,7 @@ def cover(
         return []
     if sum(harms) < need:
         return None
-    units = np.floor(np.asarray(harms, np.float64) / need * STEPS).clip(0, STEPS).astype(np.int64)
+    units = np.floor(np.minimum(harms, need) / need * STEPS).astype(np.int64)
     start = np.full((2, STEPS + 1), np.inf)
     start[0, 0] = 0
     found: list[_Best] = []
