@@ -30,8 +30,9 @@ def frames(n: int, seed: int = 0) -> Frames:
 def network(ruined: int | None = None, *, layers: int = 5, seed: int = 0) -> onnx.ModelProto:
     """Convolutions with ReLU named body.K.0, one residual addition, and a last shift as in our heads.
 
-    In layer `ruined` one channel of the output is a thousand times as large as the others and is not read
-    by the next layer: the one scale for all channels then leaves the others no steps.
+    Layer `ruined` has weights a thousand times as large as its others for a channel that is always zero.
+    They change nothing in float, but take all steps of the scales. No tensor between layers suffers, which
+    would be its maker's harm as much as its reader's.
     """
     rng = np.random.default_rng(seed)
     nodes = [
@@ -48,12 +49,13 @@ def network(ruined: int | None = None, *, layers: int = 5, seed: int = 0) -> onn
     for k in range(layers):
         gain = 0.01 if k == 0 else 1.0
         weight = rng.normal(0, gain * (2 / (wide * 9)) ** 0.5, (WIDTH, wide, 3, 3)).astype(np.float32)
+        bias = rng.normal(0, 0.1, WIDTH).astype(np.float32)
+        if ruined is not None and k == ruined - 1:
+            weight[0], bias[0] = 0, -0.1
         if ruined is not None and k == ruined:
-            weight[0] *= 1000
-        if ruined is not None and k == ruined + 1:
-            weight[:, 0] = 0
+            weight[:, 0] *= 1000
         constants[f"body.{k}.0.weight"] = weight
-        constants[f"body.{k}.0.bias"] = rng.normal(0, 0.1, WIDTH).astype(np.float32)
+        constants[f"body.{k}.0.bias"] = bias
         nodes.append(
             helper.make_node(
                 "Conv",

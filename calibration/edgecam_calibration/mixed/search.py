@@ -3,6 +3,8 @@
 from collections.abc import Callable, Sequence
 from typing import Final
 
+import numpy as np
+
 from edgecam_calibration.mixed.chain import Chain
 from edgecam_calibration.mixed.cover import cost_of, cover
 from edgecam_calibration.mixed.plan import Kept, Plan, Trial
@@ -101,8 +103,7 @@ def _ladder(items: Sequence[Harm]) -> list[list[int]]:
     harms = [item.alone**2 for item in items]
     costs, crossings = _prices(items)
     found: list[list[int]] = []
-    for level in range(LEVELS):
-        left = 0.9 * 0.01 ** (level / (LEVELS - 1))
+    for left in [*np.geomspace(0.9, 0.01, LEVELS).tolist(), 0.0]:
         chosen = cover(harms, costs, crossings, (1 - left) * sum(harms))
         if chosen and chosen not in found:
             found.append(chosen)
