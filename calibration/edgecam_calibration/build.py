@@ -29,6 +29,7 @@ from edgecam_engines.onnxruntime import OnnxRuntimeEngine
 from edgecam_engines.place import WorkFolder, check_out, swap_in
 
 CALIBRATION_PHOTOS: Final = 128
+_FLATTERED: Final = 0.6
 PRECISIONS: Final = ("fp32", "fp16", "mixed", "int8")
 
 
@@ -160,8 +161,13 @@ def _write_models(
 
 
 def _target(bounds: Bounds) -> Target:
-    """What mixed precision is planned for: a tenth of the maps may differ twice as much as the mean."""
-    return Target(min_cam_iou=bounds.min_cam_iou, min_cam_iou_p10=max(0.0, 2 * bounds.min_cam_iou - 1))
+    """What mixed precision is planned for: a tenth of the maps may differ twice as much as the mean.
+
+    Plans are made on photos that were trained on, and those flatter: on groceries INT8 lost 0.047 of CAM IoU
+    there and 0.079 on others. So a plan may lose only that share of what the gate allows.
+    """
+    loss = _FLATTERED * (1 - bounds.min_cam_iou)
+    return Target(min_cam_iou=1 - loss, min_cam_iou_p10=max(0.0, 1 - 2 * loss))
 
 
 def _batches(photos: list[Labelled], hw: tuple[int, int], size: int = 8) -> Iterator[NDArray[np.uint8]]:

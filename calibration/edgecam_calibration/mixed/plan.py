@@ -68,7 +68,7 @@ class Plan:
         """For people: the verdict, then each layer that stays in float and why."""
         return [f"{self.profile}: {self.reason}"] + [
             f"  {k.name:<32} {k.macs_share:>5.1%} of the MACs, error alone {k.alone:.3f}, "
-            f"without it {k.spared:.3f} (all in INT8: {self.int8_error:.3f})"
+            f"spared alone {k.spared:.3f} (all in INT8: {self.int8_error:.3f})"
             for k in self.kept
         ]
 
