@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any, Final
 
+from edgecam_calibration.mixed.plan import Plan
 from edgecam_calibration.verdict import Bounds, Reference, Verdict
 from edgecam_engines.errors import GateRefused
 
@@ -74,9 +75,11 @@ def what_would_help(verdicts: Sequence[Verdict], best: Verdict) -> str:
     )
 
 
-def refusal(verdicts: Sequence[Verdict], precision: str) -> GateRefused:
-    """Why nothing ships, and what to type."""
+def refusal(verdicts: Sequence[Verdict], precision: str, *, plan: Plan | None = None) -> GateRefused:
+    """Why nothing ships, and what to type. A mixed model whose `plan` would not pay was never written."""
     reasons = "; ".join(dict.fromkeys(reason for verdict in verdicts for reason in verdict.reasons))
+    if not verdicts and plan is not None:
+        reasons = plan.reason
     what = "No precision passes" if precision == "auto" else f"{precision} was asked for and does not pass"
     unproven = [v for v in verdicts if v.state == "unproven" and v.latency is not None]
     help_ = (

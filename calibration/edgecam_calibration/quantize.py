@@ -6,7 +6,7 @@ range is halved where the processor's 16-bit sums would saturate (x86 without VN
 
 import logging
 import tempfile
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -64,8 +64,8 @@ class Calibration:
                 ) from error
             self.ranges = calibrator.compute_data()
 
-    def write(self, profile: Profile, path: Path) -> None:
-        """Write the graph with this profile's Q/DQ pairs."""
+    def write(self, profile: Profile, path: Path, kept: Collection[str] = ()) -> None:
+        """Write the graph with this profile's Q/DQ pairs, but none for the nodes named in `kept`."""
         from onnxruntime.quantization import QuantType
         from onnxruntime.quantization.qdq_quantizer import QDQQuantizer
         from onnxruntime.quantization.quant_utils import load_model_with_shape_infer
@@ -80,7 +80,7 @@ class Calibration:
             activation,
             self.ranges,
             [],
-            [*_kept_in_float(model), *before_divisions(model)],
+            [*always_float(model), *kept],
             [*QUANTIZED],
             {
                 "ActivationSymmetric": profile.signed,
@@ -133,6 +133,11 @@ def _input_name(onnx_file: Path) -> str:
     if len(inputs) != 1 or inputs[0].type.tensor_type.elem_type != onnx.TensorProto.UINT8:
         raise EngineError(f"{onnx_file.name} does not take one uint8 image. It was not exported by edgecam.")
     return str(inputs[0].name)
+
+
+def always_float(model: Any) -> list[str]:
+    """Names of the nodes that no profile quantizes, whatever their operator."""
+    return [*_kept_in_float(model), *before_divisions(model)]
 
 
 def _kept_in_float(model: Any) -> list[str]:

@@ -6,6 +6,8 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Final
 
+from edgecam_calibration.mixed.plan import COLUMNS as PLAN_COLUMNS
+from edgecam_calibration.mixed.plan import Plan
 from edgecam_calibration.verdict import Reference, Verdict
 from edgecam_engines.html import Report
 
@@ -17,7 +19,11 @@ CRITERIA: Final = ("Engine", "What", "Measured", "May be", "Bound", "Images", "V
 
 
 def write_gate_report(
-    path: Path, gate: dict[str, Any], reference: Reference, verdicts: Sequence[Verdict]
+    path: Path,
+    gate: dict[str, Any],
+    reference: Reference,
+    verdicts: Sequence[Verdict],
+    plan: Plan | None = None,
 ) -> None:
     """Every candidate, what it was measured at, why it ships or not, and what a low IoU looks like."""
     report = Report("Which engine ships, and why")
@@ -41,6 +47,8 @@ def write_gate_report(
         report.text("Pictures are drawn where matplotlib is installed: pip install matplotlib")
     else:
         _pictures(report, reference, verdicts)
+    if plan is not None:
+        _show_plan(report, plan)
     report.save(path)
 
 
@@ -56,6 +64,19 @@ def _summary(gate: dict[str, Any]) -> str:
     return (
         f"{chosen} {why}{reasons}. Every figure comes from {gate['n']} photos that were never trained on, "
         f"run through the engine as it is deployed."
+    )
+
+
+def _show_plan(report: Report, plan: Plan) -> None:
+    report.heading("Mixed precision: what stays in float, and why")
+    report.text(f"{plan.reason[:1].upper()}{plan.reason[1:]}.")
+    if plan.kept:
+        report.table(PLAN_COLUMNS, plan.rows())
+    report.text(
+        f"Error: relative L2 between class maps and FP32's, {plan.int8_error:.3f} with everything in INT8 "
+        f"({plan.photos_ranked} calibration photos). Sets of layers were compared on "
+        f"{plan.photos_checked} calibration photos, {len(plan.trials)} sets in all; plan.json has every one. "
+        f"The table above has what the gate then measured on other photos."
     )
 
 

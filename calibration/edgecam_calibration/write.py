@@ -12,10 +12,11 @@ import numpy as np
 from edgecam_calibration.choose import set_hash
 from edgecam_calibration.evaluate import Labelled
 from edgecam_calibration.golden_photos import choose_golden, golden_of
+from edgecam_calibration.mixed.write import read_plan
 from edgecam_calibration.report import write_gate_report
 from edgecam_calibration.run import Run
 from edgecam_calibration.verdict import Reference, Verdict
-from edgecam_engines.backends import int8_profile
+from edgecam_engines.backends import model_for
 from edgecam_engines.bundle import write_manifest
 from edgecam_engines.files import write_json
 from edgecam_engines.golden import save_golden
@@ -36,12 +37,12 @@ def write_bundle(
 ) -> None:
     """Gate report, head, golden photos and manifest into `folder`, which holds the models already."""
     write_json(folder / "gate.json", gate)
-    write_gate_report(folder / "report.html", gate, reference, verdicts)
+    write_gate_report(folder / "report.html", gate, reference, verdicts, read_plan(folder))
     save_head(run.head, folder / "heads" / "base.safetensors")
     measured = {models["fp32"]: reference.outputs}
     for verdict in verdicts:
         if verdict.outputs is not None:
-            measured[models[_profile(verdict.backend, verdict.precision)]] = verdict.outputs
+            measured[models[model_for(verdict.precision, verdict.backend)]] = verdict.outputs
     at = choose_golden(reference, rng=np.random.default_rng(0))
     save_golden(golden_of(reference, at, measured, "base"), folder)
     backend, precision = gate["backend"], gate["chosen"]
@@ -57,7 +58,7 @@ def write_bundle(
             "engine": {
                 "backend": backend,
                 "precision": precision,
-                "model": models[_profile(backend, precision)],
+                "model": models[model_for(precision, backend)],
             },
             "models": models,
             "heads": {"base": "heads/base.safetensors"},
@@ -71,13 +72,6 @@ def write_bundle(
             "provenance": _provenance(),
         },
     )
-
-
-def _profile(backend: str, precision: str) -> str:
-    """The name of the model that a candidate runs."""
-    if precision != "int8":
-        return precision
-    return int8_profile(backend)
 
 
 def _provenance() -> dict[str, str]:

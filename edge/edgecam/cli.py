@@ -36,6 +36,7 @@ class Precision(str, Enum):
     auto = "auto"
     fp32 = "fp32"
     fp16 = "fp16"
+    mixed = "mixed"
     int8 = "int8"
 
 

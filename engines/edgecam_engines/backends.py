@@ -15,7 +15,7 @@ class Model(NamedTuple):
     """What a back end needs to open one engine."""
 
     path: Path  # the ONNX file (a JSON file for "fixed")
-    precision: str  # "fp32", "fp16" or "int8": for the engine's name
+    precision: str  # "fp32", "fp16", "mixed" or "int8": for the engine's name
     plans: Path  # folder for plans that belong to one device; TensorRT alone uses it
     threads: int = 1  # of the CPU, where the back end runs there
     digests: Mapping[Path, str] | None = None  # SHA-256 of each file of its bundle; None: a file alone
@@ -85,15 +85,20 @@ BACKENDS: Final[dict[str, Callable[[Model], Engine]]] = {
     "fixed": open_fixed,
 }
 
+# Precisions with integers in them, which come in two forms.
+ROUNDED: Final = ("int8", "mixed")
+
 # GPUs take symmetric S8 and no quantized bias; processors U8 with a zero point.
 _SYMMETRIC: Final = frozenset(
     {"tensorrt", "tensorrt-dla0", "tensorrt-dla1", "onnxruntime-tensorrt", "onnxruntime-cuda"}
 )
 
 
-def int8_profile(backend: str) -> str:
-    """The name, among a bundle's models, of the INT8 form that this back end wants."""
-    return "int8-tensorrt" if backend in _SYMMETRIC else "int8-cpu"
+def model_for(precision: str, backend: str) -> str:
+    """The name, among a bundle's models, of this precision in the form that this back end wants."""
+    if precision not in ROUNDED:
+        return precision
+    return f"{precision}-{'tensorrt' if backend in _SYMMETRIC else 'cpu'}"
 
 
 def is_tensorrt(backend: str) -> bool:

@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass, fields
 from pathlib import Path, PurePosixPath
 from typing import Any, Final, TypedDict
 
-from edgecam_engines.backends import Model, int8_profile, open_engine
+from edgecam_engines.backends import ROUNDED, Model, model_for, open_engine
 from edgecam_engines.engine import Engine
 from edgecam_engines.errors import BundleDamaged, BundleError, BundleTooNew
 from edgecam_engines.files import read_limited, sha256_of, write_json
@@ -47,7 +47,7 @@ class Manifest:
     feature_dhw: list[int]  # channels, and cells down and across
     geometry: dict[str, str]
     engine: EngineEntry
-    models: dict[str, str]  # "fp32", "fp16", "int8-cpu", "int8-tensorrt" -> file
+    models: dict[str, str]  # "fp32", "fp16", "int8-cpu", "int8-tensorrt", "mixed-..." -> file
     heads: dict[str, str]  # name -> file
     head: str  # the one used unless asked otherwise
     gate: dict[str, Any]  # verdict in short; gate.json has it whole
@@ -75,11 +75,12 @@ class Bundle:
         return {self.path / name: entry["sha256"] for name, entry in self.manifest.files.items()}
 
     def model(self, backend: str | None = None, *, threads: int = 1) -> tuple[str, Model]:
-        """The back end and model that `engine` would open. Another back end takes its own INT8 file."""
+        """The back end and model that `engine` would open. Another back end takes its own file with INT8."""
         shipped = self.manifest.engine
         chosen, file = backend or shipped["backend"], shipped["model"]
-        if chosen != shipped["backend"] and shipped["precision"] == "int8":
-            file = self.manifest.models.get(int8_profile(chosen), self.manifest.models["fp32"])
+        if chosen != shipped["backend"] and shipped["precision"] in ROUNDED:
+            name = model_for(shipped["precision"], chosen)
+            file = self.manifest.models.get(name, self.manifest.models["fp32"])
         precision = next((k.split("-")[0] for k, v in self.manifest.models.items() if v == file), "fp32")
         return chosen, Model(self.path / file, precision, self.path / "plans", threads, self.digests)
 

@@ -40,6 +40,10 @@ def tensorrt_options(precision: str, cache: Path) -> dict[str, str]:
     }
 
 
+# It gives INT8 weights to a convolution that was left in float, wherever its neighbours are quantized.
+_REQUANTIZING: Final = "WeightBiasQuantization"
+
+
 def openvino_options(threads: int) -> dict[str, str]:
     """On the processor, with as many threads as ONNX Runtime itself would be given."""
     return {"device_type": "CPU", "num_of_threads": str(threads)}
@@ -76,7 +80,11 @@ def open_session(
         settings.graph_optimization_level = ort.GraphOptimizationLevel.ORT_DISABLE_ALL
     try:
         session = ort.InferenceSession(
-            content, settings, providers=[(provider.name, dict(options or {}))], enable_fallback=0
+            content,
+            settings,
+            providers=[(provider.name, dict(options or {}))],
+            enable_fallback=0,
+            disabled_optimizers=[_REQUANTIZING],
         )
     except Exception as error:  # ONNX Runtime has no common base class for its errors
         raise _refused(provider, name, str(error).strip()) from error

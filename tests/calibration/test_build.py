@@ -17,6 +17,9 @@ from edgecam_calibration import build as building
 from edgecam_calibration.build import Built, build_engine
 from edgecam_calibration.gate import ANYTHING_GOES, Bounds, Latency, Reference, refer
 from edgecam_calibration.golden_photos import PHOTOS, choose_golden
+from edgecam_calibration.mixed.plan import Plan
+from edgecam_calibration.mixed.write import read_plan
+from edgecam_calibration.mixed.yardstick import Target
 from edgecam_calibration.run import Run, open_run
 from edgecam_engines import checked, place, swap
 from edgecam_engines.backends import Model
@@ -61,7 +64,7 @@ def whole_reference(finished_run: Run, val_frames: Frames) -> Reference:
 def quick(models: Models, monkeypatch: pytest.MonkeyPatch) -> None:
     """Builds take the session's models instead of calibrating again."""
 
-    def copy_models(run: Run, folder: Path, calibrators: list[Any]) -> dict[str, str]:
+    def copy_models(run: Run, folder: Path, *_: object) -> dict[str, str]:
         shutil.copytree(models.folder / "models", folder / "models")
         return dict(models.files)
 
@@ -83,7 +86,8 @@ def listing(folder: Path) -> dict[str, bytes]:
 
 def test_the_fastest_candidate_that_passes_ships(built: Built) -> None:
     ours = [v for v in built.verdicts if v.backend == "onnxruntime"]
-    assert [v.precision for v in ours] == ["fp32", "fp16", "int8"]
+    mixed = ["mixed"] if "mixed-cpu" in built.bundle.manifest.models else []
+    assert [v.precision for v in ours] == ["fp32", "fp16", *mixed, "int8"]
     passing = {v.precision: v.latency_ms for v in ours if v.passed}
     assert built.chosen.precision == min(passing, key=lambda name: passing[name] or 0)
     assert built.bundle.manifest.engine["precision"] == built.chosen.precision
@@ -95,9 +99,20 @@ def test_fp32_itself_always_passes(built: Built) -> None:
 
 
 def test_the_tensorrt_profile_is_judged_in_float_and_never_timed(built: Built) -> None:
-    (judged,) = [v for v in built.verdicts if v.backend == "tensorrt"]
-    assert (judged.precision, judged.latency_ms) == ("int8", None)
-    assert judged.top1.value > 0.97
+    judged = {v.precision: v for v in built.verdicts if v.backend == "tensorrt"}
+    assert set(judged) == {m.split("-")[0] for m in built.bundle.manifest.models if m.endswith("-tensorrt")}
+    assert all(verdict.latency_ms is None for verdict in judged.values())
+    assert judged["int8"].top1.value > 0.97
+
+
+def test_the_plan_of_what_stays_in_float_is_in_the_bundle_and_its_report(built: Built) -> None:
+    plan = read_plan(built.bundle.path)
+    assert plan is not None
+    assert plan.ships == ("mixed-cpu" in built.bundle.manifest.models)
+    assert plan.profile == "int8-cpu"
+    page = (built.bundle.path / "report.html").read_text()
+    assert plan.reason[1:] in page
+    assert all(kept.name in page for kept in plan.kept)
 
 
 def test_the_mean_of_a_map_and_the_bias_are_the_logit_through_the_bundle(
@@ -125,14 +140,16 @@ def test_the_bundle_explains_itself(built: Built, finished_run: Run) -> None:
     assert tuple(manifest.classes) == finished_run.head.classes
     assert manifest.input_hw == [96, 128]
     assert manifest.feature_dhw == [64, 6, 8]
-    assert set(manifest.models) == {"fp32", "fp16", "int8-cpu", "int8-tensorrt"}
+    assert set(manifest.models) - {"mixed-cpu", "mixed-tensorrt"} == {
+        "fp32", "fp16", "int8-cpu", "int8-tensorrt",
+    }  # fmt: skip
     assert manifest.calibration["photos"] == len(finished_run.train)
     assert len(manifest.calibration["set_sha256"]) == 64
     assert {"onnx", "python", "machine"} <= set(manifest.provenance)
     written = {name for name in listing(built.bundle.path) if not name.startswith("plans/")}
     assert written == {
-        "manifest.json", "gate.json", "report.html", "heads/base.safetensors", "models/fp16.json",
-        *manifest.models.values(),
+        "manifest.json", "gate.json", "plan.json", "report.html", "heads/base.safetensors",
+        "models/fp16.json", *manifest.models.values(),
         ANSWERS, *(f"golden/{number:02}.png" for number in range(PHOTOS)),
     }  # fmt: skip
     assert written - {"manifest.json"} == set(manifest.files)
@@ -174,7 +191,44 @@ def test_loose_bounds_let_int8_pass_by_name(run_folder: Path, tmp_path: Path, qu
         assert engine.name == "onnxruntime-int8"
 
 
+def test_mixed_precision_ships_by_name_with_a_model_for_each_back_end(
+    run_folder: Path, tmp_path: Path, quick: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Here the INT8 models stand in for the mixed ones."""
+    copy_models = building._write_models
+
+    def with_mixed(run: Run, folder: Path, *rest: Any) -> dict[str, str]:
+        files = copy_models(run, folder, *rest)
+        return files | {f"mixed-{kind}": files[f"int8-{kind}"] for kind in ("cpu", "tensorrt")}
+
+    monkeypatch.setattr(building, "_write_models", with_mixed)
+    out = tmp_path / "x.edgecam"
+    built = build_engine(run_folder, out, precision="mixed", backend="onnxruntime", bounds=LOOSE)
+    assert [(v.backend, v.precision) for v in built.verdicts] == [
+        ("onnxruntime", "mixed"),
+        ("tensorrt", "mixed"),
+    ]
+    assert built.bundle.model("tensorrt")[1].path.name == "int8-tensorrt.onnx"
+    assert built.bundle.model()[1].path.name == "int8-cpu.onnx"
+
+
 # -- what is refused
+
+
+def test_mixed_precision_that_does_not_pay_is_refused_with_the_plans_reason(
+    run_folder: Path, tmp_path: Path, quick: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    copy_models = building._write_models
+
+    def with_plan(run: Run, folder: Path, *rest: Any) -> dict[str, str]:
+        plan = Plan("int8-cpu", False, "it does not pay", [], 0.0, 0.5, Target(), 16, 72, [])
+        (folder / "plan.json").write_text(json.dumps(plan.document()))
+        return copy_models(run, folder, *rest)
+
+    monkeypatch.setattr(building, "_write_models", with_plan)
+    with pytest.raises(GateRefused, match="mixed was asked for and does not pass: it does not pay"):
+        build_engine(run_folder, tmp_path / "x.edgecam", precision="mixed", backend="onnxruntime")
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_int8_that_fails_the_gate_is_refused_and_leaves_nothing(

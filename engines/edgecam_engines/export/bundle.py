@@ -8,7 +8,7 @@ from typing import Any, Final
 
 import numpy as np
 
-from edgecam_engines.backends import int8_profile
+from edgecam_engines.backends import model_for
 from edgecam_engines.bundle import Bundle
 from edgecam_engines.engine import Frames
 from edgecam_engines.errors import BundleError, DataError, EngineError, OutputError
@@ -70,7 +70,7 @@ def export_bundle(bundle: Bundle, out: Path, order: Order) -> dict[str, Any]:
             f"{path.name} gives {', '.join(outputs)}, not features. It was not exported by edgecam."
         )
     # Q/DQ pairs for TensorRT saturate in a processor's fused kernels, so they are computed as written.
-    fuse = precision != int8_profile("tensorrt")
+    fuse = not precision.endswith("-tensorrt")
     frames = _frames(bundle, order.photos)
     with closing(OnnxRuntimeEngine(path, name=precision, content=source, fuse=fuse)) as engine:
         checked = check_export(content, engine, head, frames, outputs=outputs, fuse=fuse)
@@ -104,7 +104,7 @@ def _chosen(bundle: Bundle, asked: str | None) -> tuple[str, str]:
         return next((name for name, file in models.items() if file == shipped["model"]), "fp32"), shipped[
             "model"
         ]
-    name = int8_profile(shipped["backend"]) if asked == "int8" else asked
+    name = model_for(asked, shipped["backend"])
     if name not in models:
         raise BundleError(f"{bundle.path.name} has no {asked!r} model. It has: {', '.join(models)}.")
     return name, models[name]
