@@ -129,13 +129,12 @@ def build_engine(
         latencies = iter(time_engines(engines, reference.frames[0], clock=time.perf_counter))
         verdicts = [replace(v, latency=next(latencies)) if v.ran else v for v in verdicts]
         best = winner(verdicts, accept_unproven=accept_unproven, fall_back=precision == "auto")
-        verdicts += [
-            _judge_for_tensorrt(folder / models[f"{kind}-tensorrt"], opened, reference, bounds, kind)
-            for kind in ROUNDED
-            if not is_tensorrt(chosen_backend)
-            and precision in {"auto", kind}
-            and f"{kind}-tensorrt" in models
-        ]
+        if not is_tensorrt(chosen_backend):
+            verdicts += [
+                _judge_for_tensorrt(folder / models[f"{kind}-tensorrt"], opened, reference, bounds, kind)
+                for kind in ROUNDED
+                if precision in {"auto", kind} and f"{kind}-tensorrt" in models
+            ]
         for verdict in verdicts:
             log.print(verdict_line(verdict, best), markup=False)
         if best is None:
