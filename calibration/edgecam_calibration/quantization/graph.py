@@ -1,0 +1,65 @@
+"""An ONNX graph's convolutions and constants, by name."""
+
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+class Conv(NamedTuple):
+    """One convolution with constant weights and bias."""
+
+    name: str
+    given: str  # the tensor it reads
+    made: str  # the tensor it writes
+    weight: str
+    bias: str
+    group: int  # 1, or the number of channels
+    strides: tuple[int, int]
+    pads: tuple[int, int, int, int]  # top, left, bottom, right
+
+
+def constants(model: Any) -> dict[str, NDArray[Any]]:
+    """Every initializer as an array of its own, by name."""
+    from onnx import numpy_helper
+
+    return {tensor.name: numpy_helper.to_array(tensor).copy() for tensor in model.graph.initializer}
+
+
+def replace_constants(model: Any, new: dict[str, NDArray[Any]]) -> None:
+    """Write float arrays over the initializers of the same names, in place."""
+    from onnx import numpy_helper
+
+    for tensor in model.graph.initializer:
+        if tensor.name in new:
+            tensor.CopyFrom(numpy_helper.from_array(new[tensor.name].astype(np.float32), tensor.name))
+
+
+def convolutions(model: Any) -> list[Conv]:
+    """In the graph's order: two-dimensional, undilated, dense or depthwise, with weight and bias of their own.
+
+    What is none of these is quantized too, but its weights are taken as they are.
+    """
+    import onnx
+
+    arrays = constants(model)
+    uses: dict[str, int] = {}
+    for node in model.graph.node:
+        for name in node.input:
+            uses[name] = uses.get(name, 0) + 1
+    found = []
+    for node in model.graph.node:
+        if node.op_type != "Conv" or len(node.input) != 3 or not {*node.input[1:]} <= arrays.keys():
+            continue
+        weight = arrays[node.input[1]]
+        given = {a.name: onnx.helper.get_attribute_value(a) for a in node.attribute}
+        group = given.get("group", 1)
+        plain = weight.ndim == 4 and all(step == 1 for step in given.get("dilations", [1, 1]))
+        plain = plain and given.get("auto_pad", b"NOTSET") == b"NOTSET"
+        depthwise = group == weight.shape[0] and weight.shape[1] == 1
+        if plain and (group == 1 or depthwise) and all(uses[name] == 1 for name in node.input[1:]):
+            strides, pads = tuple(given.get("strides", (1, 1))), tuple(given.get("pads", (0, 0, 0, 0)))
+            found.append(
+                Conv(node.name, node.input[0], node.output[0], *node.input[1:], group, strides, pads)
+            )
+    return found
