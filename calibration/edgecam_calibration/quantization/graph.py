@@ -27,11 +27,11 @@ def constants(model: Any) -> dict[str, NDArray[Any]]:
 
 
 def replace_constants(model: Any, new: dict[str, NDArray[Any]]) -> None:
-    """Write float arrays over the initializers of the same names, in place."""
-    from onnx import numpy_helper
+    """Write float arrays over the float32 initializers of the same names, in place."""
+    from onnx import TensorProto, numpy_helper
 
     for tensor in model.graph.initializer:
-        if tensor.name in new:
+        if tensor.name in new and tensor.data_type == TensorProto.FLOAT:
             tensor.CopyFrom(numpy_helper.from_array(new[tensor.name].astype(np.float32), tensor.name))
 
 
