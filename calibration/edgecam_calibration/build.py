@@ -11,10 +11,11 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from edgecam_calibration.choose import choose
+from edgecam_calibration.choose import choose, coverage, report_coverage, without_judges
 from edgecam_calibration.evaluate import Labelled, PhotoFrames, load_labelled
 from edgecam_calibration.gate import Bounds, Reference, Verdict, failed, judge, refer, time_engines
-from edgecam_calibration.quantize import TENSORRT, Calibration, cpu_profile, write_fp16
+from edgecam_calibration.quantization.layers import write_layers
+from edgecam_calibration.quantize import TENSORRT, cached_calibration, cpu_profile, write_fp16
 from edgecam_calibration.run import Run, open_run, still_there
 from edgecam_calibration.write import write_bundle
 from edgecam_engines.backends import Model, open_engine
@@ -76,8 +77,9 @@ def build_engine(
     bounds = bounds or Bounds()
     chosen_backend = _backend(backend)
     photos = load_labelled(calibration, opened.head.classes) if calibration else opened.train
-    photos = still_there(photos, "calibration")
+    photos = without_judges(still_there(photos, "calibration"), opened.val)
     calibrators = choose(photos, CALIBRATION_PHOTOS, rng=np.random.default_rng(seed))
+    report_coverage(coverage(calibrators, photos, opened.head.classes))
     with WorkFolder(out) as folder, ExitStack() as stack:
         models = _write_models(opened, folder, calibrators)
 
@@ -137,9 +139,15 @@ def _write_models(run: Run, folder: Path, calibrators: list[Labelled]) -> dict[s
     (folder / "models").mkdir()
     shutil.copyfile(run.model, folder / models["fp32"])
     write_fp16(run.model, folder / models["fp16"])
-    calibration = Calibration(run.model, _batches(calibrators, _input_hw(run.model)))
-    calibration.write(cpu_profile(), folder / models["int8-cpu"])
-    calibration.write(TENSORRT, folder / models["int8-tensorrt"])
+    hw = _input_hw(run.model)
+    paths = [photo.path for photo in calibrators]
+    calibration = cached_calibration(run.model, paths, lambda: _batches(calibrators, hw))
+    errors = {}
+    for profile in (cpu_profile(), TENSORRT):
+        calibration.write(profile, folder / models[profile.name])
+        errors[profile.name] = calibration.layer_errors(folder / models[profile.name])
+    calibration.write_scales(folder / "models" / "int8-tensorrt.scales.json")
+    write_layers(folder, errors)
     return models
 
 

@@ -4,17 +4,21 @@ TensorRT wants symmetric S8 and no quantized bias; a CPU wants U8 activations wi
 range is halved where the processor's 16-bit sums would saturate (x86 without VNNI).
 """
 
-from collections.abc import Collection, Iterable
-from dataclasses import dataclass
+import copy
+from collections.abc import Callable, Collection, Iterable, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
 
 from edgecam_calibration.islands import fp32_islands, join_islands
+from edgecam_calibration.quantization.bias import bias_errors
+from edgecam_calibration.quantization.cache import cached, key, observations_folder
 from edgecam_calibration.quantization.centre import centre
 from edgecam_calibration.quantization.equalize import Scales, equalize
 from edgecam_calibration.quantization.graph import constants, convolutions, replace_constants
+from edgecam_calibration.quantization.layers import LayerError, layer_errors
 from edgecam_calibration.quantization.observe import Observations, observe
 from edgecam_calibration.quantization.pairs import quantized_tensors, with_pairs
 from edgecam_calibration.quantization.profiles import TENSORRT, Profile, cpu_profile
@@ -22,9 +26,9 @@ from edgecam_calibration.quantization.ranges import METHODS
 from edgecam_calibration.quantization.weights import ROUNDINGS, OnGrid
 from edgecam_engines.engine import Frames
 from edgecam_engines.errors import EngineError
-from edgecam_engines.files import write_atomically
+from edgecam_engines.files import write_atomically, write_json
 
-__all__ = ["TENSORRT", "Calibration", "Profile", "Recipe", "cpu_profile", "write_fp16"]
+__all__ = ["TENSORRT", "Calibration", "Profile", "Recipe", "cached_calibration", "cpu_profile", "write_fp16"]
 
 
 @dataclass(frozen=True)
@@ -35,6 +39,7 @@ class Recipe:
     equalized: bool = True
     rounding: str = "outputs"  # a key of ROUNDINGS
     centred: bool = True  # for symmetric profiles
+    bias_correction: bool = True
 
 
 DEFAULT: Final = Recipe()
@@ -66,12 +71,20 @@ class Calibration:
     ) -> None:
         """Write the graph with this profile's Q/DQ pairs; the nodes named in `kept` stay in float."""
         model, scales = self.prepared(recipe)
+        reference = copy.deepcopy(model)
         steps = self._round(model, scales, profile, recipe, kept)
         ranges = self.ranges(recipe, scales, symmetric=profile.signed)
         if profile.signed and recipe.centred:
             unsigned = self.ranges(recipe, scales, symmetric=False)
             lowered = centre(model, unsigned)
+            centre(reference, unsigned)
             ranges |= {name: (-shift, shift) for name, shift in lowered.items()}
+        if recipe.bias_correction:
+            floats = replace(profile, quantize_bias=False)
+            trial = with_pairs(copy.deepcopy(model), floats, ranges, steps, kept=kept)
+            biases = constants(model)
+            errors = bias_errors(reference, trial, self.seen.sample)
+            replace_constants(model, {name: biases[name] + error for name, error in errors.items()})
         quantized = with_pairs(model, profile, ranges, steps, kept=kept)
         write_atomically(path, quantized.SerializeToString())
 
@@ -89,6 +102,26 @@ class Calibration:
             name: method(histograms.merged(scales.get(name, 1.0)), symmetric)
             for name, histograms in self.seen.tensors.items()
         }
+
+    def write_scales(self, path: Path, *, recipe: Recipe = DEFAULT) -> None:
+        """The TensorRT profile's activation scales, tensor by tensor, for builders that take no Q/DQ nodes.
+
+        A value is its integer times the scale. They are those of the TensorRT model, whose channels may be
+        scaled and lowered against the FP32 model's; strip its Q/DQ nodes to use them.
+        """
+        scales = {name: high / 127 for name, (_, high) in self._symmetric(recipe).items() if high > 0}
+        write_json(path, {"model": f"{TENSORRT.name}.onnx", "scales": scales})
+
+    def layer_errors(self, quantized: Path, *, recipe: Recipe = DEFAULT, frames: int = 4) -> list[LayerError]:
+        """How far each convolution of a written profile is from FP32 on a few calibration frames."""
+        _, scales = self.prepared(recipe)
+        return layer_errors(self._file, quantized, scales, self.seen.sample[:frames])
+
+    def _symmetric(self, recipe: Recipe) -> dict[str, tuple[float, float]]:
+        model, scales = self.prepared(recipe)
+        ranges = self.ranges(recipe, scales, symmetric=True)
+        lowered = centre(model, self.ranges(recipe, scales, symmetric=False)) if recipe.centred else {}
+        return ranges | {name: (-shift, shift) for name, shift in lowered.items()}
 
     def _round(
         self, model: Any, scales: Scales, profile: Profile, recipe: Recipe, kept: Collection[str]
@@ -110,6 +143,15 @@ class Calibration:
             steps[conv.weight] = found.step
         replace_constants(model, arrays)
         return steps
+
+
+def cached_calibration(
+    onnx_file: Path, photos: Sequence[Path], batches: Callable[[], Iterable[Frames]], *, seed: int = 0
+) -> Calibration:
+    """A calibration on these photos, which `batches` reads, or what was kept of the same one."""
+    path = observations_folder() / f"{key(onnx_file, photos, seed=seed)}.observed"
+    seen = cached(path, lambda: Calibration(onnx_file, batches(), seed=seed).seen)
+    return Calibration.from_observations(onnx_file, seen)
 
 
 def write_fp16(onnx_file: Path, path: Path) -> None:

@@ -31,6 +31,9 @@ def write_gate_report(path: Path, gate: dict[str, Any]) -> None:
         "median on the machine that built this bundle, one thread. ECE is measured on the photos that the "
         "temperature was fitted on, so it flatters a little: measure it with edgecam eval on others."
     )
+    layers = path.with_name("layers.png")
+    if layers.is_file():
+        report.picture(layers, "What 8 bits cost each convolution, from the camera to the features (layers.json)")
     report.save(path)
 
 

@@ -1,6 +1,7 @@
 """Everything that turns a work folder with models into a bundle; the manifest comes last."""
 
 import platform
+from dataclasses import asdict
 from datetime import datetime, timezone
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -9,6 +10,7 @@ from typing import Any
 from edgecam_calibration.choose import set_hash
 from edgecam_calibration.evaluate import Labelled
 from edgecam_calibration.gate import Reference
+from edgecam_calibration.quantize import DEFAULT
 from edgecam_calibration.report import write_gate_report
 from edgecam_calibration.run import Run
 from edgecam_engines.bundle import write_manifest
@@ -45,7 +47,8 @@ def write_bundle(
             "head": "base",
             "gate": {key: gate[key] for key in ("chosen", "backend", "n", "bounds")},
             "calibration": {
-                "method": "min-max",
+                **asdict(DEFAULT),
+                "scales": "models/int8-tensorrt.scales.json",
                 "photos": len(calibrators),
                 "set_sha256": set_hash(calibrators),
             },

@@ -76,7 +76,7 @@ def _version(name: str) -> str:
 def _packed(seen: Observations) -> bytes:
     from safetensors.numpy import save
 
-    arrays: dict[str, NDArray[np.generic]] = {"frames": np.array(seen.frames)}
+    arrays: dict[str, NDArray[np.generic]] = {"frames": np.array(seen.frames), "sample": seen.sample}
     for name, each in seen.tensors.items():
         arrays |= {f"tensors/{field}/{name}": getattr(each, field) for field in each.FIELDS}
     for name, moments in seen.inputs.items():
@@ -108,7 +108,7 @@ def _read(path: Path) -> Observations | None:
         )
         for name in _names(arrays, "inputs/count/")
     }
-    return Observations(int(arrays["frames"]), tensors, inputs)
+    return Observations(int(arrays["frames"]), tensors, inputs, arrays["sample"])
 
 
 def _names(arrays: Iterable[str], start: str) -> list[str]:

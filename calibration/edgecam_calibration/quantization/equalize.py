@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from edgecam_calibration.quantization.graph import Conv, constants, convolutions, replace_constants
 from edgecam_calibration.quantization.histogram import ChannelHistograms
 
-MARGIN: Final = 1.25  # how far above the largest value seen a ReLU6's bound must stay
+MARGIN: Final = 2.0  # how far above the largest value seen a ReLU6's bound must stay
 LARGEST: Final = 8.0  # scale: a channel that was hardly ever seen alive says little about its range
 Scales = dict[str, NDArray[np.float64]]  # tensor -> (c,)
 

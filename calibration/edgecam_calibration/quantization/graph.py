@@ -63,3 +63,41 @@ def convolutions(model: Any) -> list[Conv]:
                 Conv(node.name, node.input[0], node.output[0], *node.input[1:], group, strides, pads)
             )
     return found
+
+
+def run_between(model: Any, given: dict[str, NDArray[Any]], names: list[str]) -> list[NDArray[Any]]:
+    """Tensors of a graph by name, computed from others that are given, as written and without fusing.
+
+    Only the nodes between them run. The given tensors must be enough.
+    """
+    import onnxruntime as ort
+    from onnx import helper
+
+    makers = {output: place for place, node in enumerate(model.graph.node) for output in node.output}
+    wanted: set[int] = set()
+    left = [name for name in names if name not in given]
+    while left:
+        place = makers.get(left.pop())
+        if place is not None and place not in wanted:
+            wanted.add(place)
+            left += [name for name in model.graph.node[place].input if name and name not in given]
+    nodes = [model.graph.node[place] for place in sorted(wanted)]
+    read = {name for node in nodes for name in node.input}
+    kinds = {np.dtype(kind): helper.np_dtype_to_tensor_dtype(np.dtype(kind)) for kind in ("f4", "u1")}
+    graph = helper.make_graph(
+        nodes,
+        "between",
+        [
+            helper.make_tensor_value_info(name, kinds[array.dtype], [None] * array.ndim)
+            for name, array in given.items()
+            if name in read
+        ],
+        [helper.make_empty_tensor_value_info(name) for name in names],
+        [tensor for tensor in model.graph.initializer if tensor.name in read],
+    )
+    part = helper.make_model(graph, opset_imports=model.opset_import, ir_version=model.ir_version)
+    options = ort.SessionOptions()
+    options.log_severity_level = 3
+    options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_DISABLE_ALL
+    session = ort.InferenceSession(part.SerializeToString(), options, providers=["CPUExecutionProvider"])
+    return list(session.run(names, {i.name: given[i.name] for i in session.get_inputs()}))

@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,7 +14,8 @@ from edgecam_calibration.quantization.moments import Moments, draw_patches
 from edgecam_engines.engine import Frames
 from edgecam_engines.errors import DataError
 
-PLACES = 32  # drawn a photo and convolution
+PLACES: Final = 32  # drawn a photo and convolution
+SAMPLE: Final = 16  # frames kept as they are
 
 
 @dataclass(frozen=True)
@@ -24,6 +25,7 @@ class Observations:
     frames: int
     tensors: dict[str, ChannelHistograms]
     inputs: dict[str, Moments]  # by the convolution's name
+    sample: Frames  # the first few frames, for what must be run again: biases, the report by layer
 
 
 def observe(
@@ -44,9 +46,10 @@ def observe(
     counted = set(tensors)
     session = _session(model, wanted)
     (given,) = session.get_inputs()
-    seen = 0
+    seen, sample = 0, []
     for batch in batches:
         seen += len(batch)
+        sample.append(batch[: max(SAMPLE - seen + len(batch), 0)])
         values = dict(zip(wanted, session.run(wanted, {given.name: batch}), strict=True))
         for name in counted:
             _note(histograms, name, values[name])
@@ -54,7 +57,7 @@ def observe(
             moments[conv.name].add(_patches(values[conv.given], conv, shapes[conv.name], rng))
     if not seen:
         raise DataError("No calibration photo could be read. Give others with --calibration DIR.")
-    return Observations(seen, histograms, moments)
+    return Observations(seen, histograms, moments, np.concatenate(sample))
 
 
 def _note(histograms: dict[str, ChannelHistograms], name: str, values: NDArray[np.float32]) -> None:
