@@ -145,7 +145,7 @@ def _write_models(run: Run, folder: Path, calibrators: list[Labelled]) -> dict[s
     errors = {}
     for profile in (cpu_profile(), TENSORRT):
         calibration.write(profile, folder / models[profile.name])
-        errors[profile.name] = calibration.layer_errors(folder / models[profile.name])
+        errors[profile.name] = calibration.layer_errors(profile, folder / models[profile.name])
     calibration.write_scales(folder / "models" / "int8-tensorrt.scales.json")
     write_layers(folder, errors)
     return models

@@ -1,4 +1,4 @@
-"""Which photos calibrate: the same number of each class where possible, drawn with a seed, none to judge by."""
+"""Which photos calibrate: the same number of each class where possible, drawn with a seed, no judge's."""
 
 import hashlib
 from collections import Counter, defaultdict

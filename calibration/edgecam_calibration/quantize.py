@@ -71,15 +71,12 @@ class Calibration:
     ) -> None:
         """Write the graph with this profile's Q/DQ pairs; the nodes named in `kept` stay in float."""
         model, scales = self.prepared(recipe)
-        reference = copy.deepcopy(model)
         steps = self._round(model, scales, profile, recipe, kept)
         ranges = self.ranges(recipe, scales, symmetric=profile.signed)
-        if profile.signed and recipe.centred:
-            unsigned = self.ranges(recipe, scales, symmetric=False)
-            lowered = centre(model, unsigned)
-            centre(reference, unsigned)
-            ranges |= {name: (-shift, shift) for name, shift in lowered.items()}
+        ranges |= _around(self._centre(model, scales, profile, recipe))
         if recipe.bias_correction:
+            reference, _ = self.prepared(recipe)
+            self._centre(reference, scales, profile, recipe)
             floats = replace(profile, quantize_bias=False)
             trial = with_pairs(copy.deepcopy(model), floats, ranges, steps, kept=kept)
             biases = constants(model)
@@ -112,16 +109,23 @@ class Calibration:
         scales = {name: high / 127 for name, (_, high) in self._symmetric(recipe).items() if high > 0}
         write_json(path, {"model": f"{TENSORRT.name}.onnx", "scales": scales})
 
-    def layer_errors(self, quantized: Path, *, recipe: Recipe = DEFAULT, frames: int = 4) -> list[LayerError]:
+    def layer_errors(
+        self, profile: Profile, quantized: Path, *, recipe: Recipe = DEFAULT, frames: int = 4
+    ) -> list[LayerError]:
         """How far each convolution of a written profile is from FP32 on a few calibration frames."""
-        _, scales = self.prepared(recipe)
-        return layer_errors(self._file, quantized, scales, self.seen.sample[:frames])
+        model, scales = self.prepared(recipe)
+        lowered = self._centre(model, scales, profile, recipe)
+        return layer_errors(self._file, quantized, scales, lowered, self.seen.sample[:frames])
 
     def _symmetric(self, recipe: Recipe) -> dict[str, tuple[float, float]]:
         model, scales = self.prepared(recipe)
         ranges = self.ranges(recipe, scales, symmetric=True)
-        lowered = centre(model, self.ranges(recipe, scales, symmetric=False)) if recipe.centred else {}
-        return ranges | {name: (-shift, shift) for name, shift in lowered.items()}
+        return ranges | _around(self._centre(model, scales, TENSORRT, recipe))
+
+    def _centre(self, model: Any, scales: Scales, profile: Profile, recipe: Recipe) -> dict[str, float]:
+        if not (profile.signed and recipe.centred):
+            return {}
+        return centre(model, self.ranges(recipe, scales, symmetric=False))
 
     def _round(
         self, model: Any, scales: Scales, profile: Profile, recipe: Recipe, kept: Collection[str]
@@ -143,6 +147,10 @@ class Calibration:
             steps[conv.weight] = found.step
         replace_constants(model, arrays)
         return steps
+
+
+def _around(lowered: dict[str, float]) -> dict[str, tuple[float, float]]:
+    return {name: (-shift, shift) for name, shift in lowered.items()}
 
 
 def cached_calibration(

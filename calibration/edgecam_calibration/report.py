@@ -33,7 +33,9 @@ def write_gate_report(path: Path, gate: dict[str, Any]) -> None:
     )
     layers = path.with_name("layers.png")
     if layers.is_file():
-        report.picture(layers, "What 8 bits cost each convolution, from the camera to the features (layers.json)")
+        report.picture(
+            layers, "What 8 bits cost each convolution, from the camera to the features (layers.json)"
+        )
     report.save(path)
 
 

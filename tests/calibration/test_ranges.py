@@ -29,7 +29,11 @@ def normal(n: int = 20_000, seed: int = 0) -> NDArray[np.float64]:
     symmetric=st.booleans(),
 )
 def test_a_range_holds_zero_and_no_more_than_what_was_seen(
-    method, counts: list[int], low: float, width: float, symmetric: bool  # type: ignore[no-untyped-def]  # noqa: ANN001
+    method,
+    counts: list[int],
+    low: float,
+    width: float,
+    symmetric: bool,  # type: ignore[no-untyped-def]
 ) -> None:
     edges = np.linspace(low, low + width, len(counts) + 1)
     found = method(Histogram(np.array(counts, float), edges), symmetric)
@@ -115,7 +119,9 @@ def test_whatever_comes_every_value_is_counted_once_and_near_its_place(
     assert (histograms.counts.sum(axis=1) == whole.size // 3).all()
     spread = whole.max(axis=(0, 2)) - whole.min(axis=(0, 2))
     assert (histograms.width <= spread / 50 + 1e-3).all()  # the steps stay fine
-    middles = histograms.start[:, None] + histograms.width[:, None] * (np.arange(histograms.counts.shape[1]) + 0.5)
+    middles = histograms.start[:, None] + histograms.width[:, None] * (
+        np.arange(histograms.counts.shape[1]) + 0.5
+    )
     means = (histograms.counts * middles).sum(axis=1) / histograms.counts.sum(axis=1)
     assert (np.abs(means - whole.mean(axis=(0, 2))) <= 1.1 * histograms.width + 1e-3).all()
 

@@ -102,13 +102,13 @@ def _read(path: Path) -> Observations | None:
     }
     inputs = {
         name: Moments(
-            int(arrays[f"inputs/count/{name}"]),
+            arrays[f"inputs/count/{name}"].item(),
             arrays[f"inputs/total/{name}"],
             arrays[f"inputs/square/{name}"],
         )
         for name in _names(arrays, "inputs/count/")
     }
-    return Observations(int(arrays["frames"]), tensors, inputs, arrays["sample"])
+    return Observations(arrays["frames"].item(), tensors, inputs, arrays["sample"])
 
 
 def _names(arrays: Iterable[str], start: str) -> list[str]:

@@ -16,7 +16,8 @@ from edgecam_calibration.quantization.graph import Conv, constants, convolutions
 def centre(model: Any, unsigned: Mapping[str, tuple[float, float]]) -> dict[str, float]:
     """Move clipped tensors by half their range, in place; `unsigned` are their ranges from zero up.
 
-    Returns by how much each moved tensor was lowered. Its symmetric range is plus and minus that much.
+    Returns by how much each moved tensor was lowered, before the clip and after it. Its symmetric range is
+    plus and minus that much.
     """
     from onnx import numpy_helper
 
@@ -42,7 +43,7 @@ def centre(model: Any, unsigned: Mapping[str, tuple[float, float]]) -> dict[str,
         shift = unsigned[made][1] / 2
         if shift <= 0:
             continue
-        lowered[made] = shift
+        lowered |= {given: shift, made: shift}
         arrays[made_by[given].bias] = arrays[made_by[given].bias] - shift
         for conv in readers:
             arrays[conv.bias] = arrays[conv.bias] + shift * arrays[conv.weight].sum(axis=(1, 2, 3))

@@ -36,7 +36,7 @@ def replace_constants(model: Any, new: dict[str, NDArray[Any]]) -> None:
 
 
 def convolutions(model: Any) -> list[Conv]:
-    """In the graph's order: two-dimensional, undilated, dense or depthwise, with weight and bias of their own.
+    """In the graph's order: two-dimensional, undilated, dense or depthwise, with constants of their own.
 
     What is none of these is quantized too, but its weights are taken as they are.
     """

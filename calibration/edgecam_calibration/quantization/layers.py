@@ -1,5 +1,6 @@
 """What quantizing did to every tensor: how loud the error is, and whether the direction is kept."""
 
+from collections.abc import Mapping
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -48,10 +49,13 @@ def cosine(wanted: NDArray[Any], got: NDArray[Any]) -> float:
     return float(a @ b / lengths) if lengths else float(not a.any() and not b.any())
 
 
-def layer_errors(fp32: Path, int8: Path, scales: Scales, frames: Frames) -> list[LayerError]:
+def layer_errors(
+    fp32: Path, int8: Path, scales: Scales, lowered: Mapping[str, float], frames: Frames
+) -> list[LayerError]:
     """Every sum of a convolution that both graphs have, in the graph's order, errors from upstream included.
 
-    `scales` are what equalization multiplied the quantized graph's channels by. Q/DQ pairs are computed as
+    `scales` are what equalization multiplied the quantized graph's channels by, and `lowered` what centring
+    then took from its tensors. Q/DQ pairs are computed as
     written, in float, so this judges the quantization and no processor's kernels.
     """
     import onnx
@@ -62,9 +66,9 @@ def layer_errors(fp32: Path, int8: Path, scales: Scales, frames: Frames) -> list
     wanted = run_between(reference, {reference.graph.input[0].name: frames}, [n.output[0] for n in nodes])
     got = run_between(quantized, {quantized.graph.input[0].name: frames}, [made[n.name] for n in nodes])
     found = []
-    for node, a, b in zip(nodes, wanted, got, strict=True):
+    for node, a, raw in zip(nodes, wanted, got, strict=True):
         scale = scales.get(node.output[0], np.ones(a.shape[1]))
-        b = b / scale.astype(np.float32).reshape(1, -1, 1, 1)
+        b = (raw + lowered.get(node.output[0], 0.0)) / scale.astype(np.float32).reshape(1, -1, 1, 1)
         found.append(LayerError(node.name, node.output[0], sqnr_db(a, b), cosine(a, b)))
     return found
 

@@ -60,7 +60,7 @@ def draw_patches(
     """
     top, left, bottom, right = conv.pads
     padded = np.pad(given, ((0, 0), (0, 0), (top, bottom), (left, right)))
-    n, channels, h, w = padded.shape
+    n, _, h, w = padded.shape
     (kh, kw), (down, along) = kernel, conv.strides
     picture = np.repeat(np.arange(n), each)
     y = rng.integers(0, (h - kh) // down + 1, n * each) * down

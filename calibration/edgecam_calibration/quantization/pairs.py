@@ -21,7 +21,9 @@ def quantized_tensors(model: Any) -> list[str]:
         name
         for node in model.graph.node
         if node.op_type in QUANTIZED
-        for name in ([*node.input[:1], *node.output] if node.op_type != "Add" else [*node.input, *node.output])
+        for name in (
+            [*node.input[:1], *node.output] if node.op_type != "Add" else [*node.input, *node.output]
+        )
         if name and name not in constants
     ]
     return list(dict.fromkeys(names))

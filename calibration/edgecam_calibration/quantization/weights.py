@@ -82,7 +82,9 @@ def _to_nearest(rows: NDArray[np.float64], step: NDArray[np.float64], most: int)
     return np.clip(np.rint(rows / step[..., None]), -most, most) * step[..., None]
 
 
-def _mean_error(rows: NDArray[np.float64], rounded: NDArray[np.float64], seen: Moments) -> NDArray[np.float64]:
+def _mean_error(
+    rows: NDArray[np.float64], rounded: NDArray[np.float64], seen: Moments
+) -> NDArray[np.float64]:
     return np.einsum("grk,gk->gr", rows - rounded, seen.mean).reshape(-1)
 
 
