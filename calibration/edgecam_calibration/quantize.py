@@ -39,7 +39,7 @@ class Recipe:
     equalized: bool = True
     rounding: str = "outputs"  # a key of ROUNDINGS
     centred: bool = True  # for symmetric profiles
-    bias_correction: bool = True
+    bias_correction: bool = False
 
 
 DEFAULT: Final = Recipe()

@@ -24,7 +24,7 @@ HW = 12
 
 
 def random_net(seed: int, *, blocks: int, bound: float | None = 6.0) -> onnx.ModelProto:
-    """Inverted residuals with channels of very unlike ranges: expand, ReLU6, depthwise, ReLU6, project, add."""
+    """Inverted residuals whose channels have very unlike ranges."""
     rng = np.random.default_rng(seed)
     arrays: dict[str, NDArray[Any]] = {"mean": np.float32(127), "low": np.float32(0)}
     if bound is not None:

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from edgecam_calibration.quantization.histogram import ChannelHistograms, Histogram
-from edgecam_calibration.quantization.ranges import METHODS, entropy, min_max, mse, percentile
+from edgecam_calibration.quantization.ranges import METHODS, Method, entropy, min_max, mse, percentile
 from edgecam_calibration.quantization.ranges.bounds import fake_quantized
 
 
@@ -29,11 +29,11 @@ def normal(n: int = 20_000, seed: int = 0) -> NDArray[np.float64]:
     symmetric=st.booleans(),
 )
 def test_a_range_holds_zero_and_no_more_than_what_was_seen(
-    method,
+    method: Method,
     counts: list[int],
     low: float,
     width: float,
-    symmetric: bool,  # type: ignore[no-untyped-def]
+    symmetric: bool,
 ) -> None:
     edges = np.linspace(low, low + width, len(counts) + 1)
     found = method(Histogram(np.array(counts, float), edges), symmetric)
@@ -47,7 +47,7 @@ def test_a_range_holds_zero_and_no_more_than_what_was_seen(
 
 @pytest.mark.parametrize("method", METHODS.values(), ids=METHODS)
 @pytest.mark.parametrize("symmetric", [False, True])
-def test_twice_the_values_have_twice_the_range(method, symmetric: bool) -> None:  # type: ignore[no-untyped-def]  # noqa: ANN001
+def test_twice_the_values_have_twice_the_range(method: Method, symmetric: bool) -> None:
     counts, edges = of(normal())
     once, twice = method(Histogram(counts, edges), symmetric), method(Histogram(counts, 2 * edges), symmetric)
     np.testing.assert_allclose(twice, 2 * np.array(once))
@@ -67,7 +67,7 @@ def test_percentile_cuts_off_the_rare_values_by_hand() -> None:
 
 
 @pytest.mark.parametrize("method", [mse, entropy], ids=["mse", "entropy"])
-def test_one_far_value_does_not_stretch_the_range(method) -> None:  # type: ignore[no-untyped-def]  # noqa: ANN001
+def test_one_far_value_does_not_stretch_the_range(method: Method) -> None:
     histogram = of(np.append(normal(200_000), 9.0))
     assert method(histogram, True)[1] < 7
     assert min_max(histogram, True)[1] == 9

@@ -39,15 +39,15 @@ def equalize(model: Any, seen: Mapping[str, ChannelHistograms]) -> Scales:
     """
     arrays, scales = constants(model), Scales()
     for shared in shared_channels(model):
-        if not {*shared.tensors} <= seen.keys():
+        if not {*(shared.bounds or shared.tensors)} <= seen.keys():
             continue
         scale = _scale(shared, seen)
         for conv in shared.made_by:
             arrays[conv.weight] = arrays[conv.weight] * scale[:, None, None, None]
             arrays[conv.bias] = arrays[conv.bias] * scale
         for conv in shared.read_by:
-            axis = (None, slice(None)) if conv.group == 1 else (slice(None), None)
-            arrays[conv.weight] = arrays[conv.weight] / scale[(*axis, None, None)]
+            shape = (1, -1, 1, 1) if conv.group == 1 else (-1, 1, 1, 1)
+            arrays[conv.weight] = arrays[conv.weight] / scale.reshape(shape)
         scales.update(dict.fromkeys(shared.tensors, scale))
     replace_constants(model, arrays)
     return scales
@@ -91,7 +91,7 @@ def _scale(shared: Shared, seen: Mapping[str, ChannelHistograms]) -> NDArray[np.
     else:
         largest = np.max([np.maximum(seen[name].high, -seen[name].low) for name in shared.tensors], axis=0)
         bound = np.inf
-    return np.clip(min(bound, largest.max()) / np.maximum(largest, 1e-9), 1.0, LARGEST)
+    return np.asarray(np.clip(min(bound, largest.max()) / np.maximum(largest, 1e-9), 1.0, LARGEST))
 
 
 def _from_zero(node: Any, arrays: Mapping[str, NDArray[Any]]) -> bool:

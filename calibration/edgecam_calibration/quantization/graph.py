@@ -58,10 +58,10 @@ def convolutions(model: Any) -> list[Conv]:
         plain = plain and given.get("auto_pad", b"NOTSET") == b"NOTSET"
         depthwise = group == weight.shape[0] and weight.shape[1] == 1
         if plain and (group == 1 or depthwise) and all(uses[name] == 1 for name in node.input[1:]):
-            strides, pads = tuple(given.get("strides", (1, 1))), tuple(given.get("pads", (0, 0, 0, 0)))
-            found.append(
-                Conv(node.name, node.input[0], node.output[0], *node.input[1:], group, strides, pads)
-            )
+            down, along = given.get("strides", (1, 1))
+            top, left, bottom, right = given.get("pads", (0, 0, 0, 0))
+            tensors = (node.input[0], node.output[0], node.input[1], node.input[2])
+            found.append(Conv(node.name, *tensors, group, (down, along), (top, left, bottom, right)))
     return found
 
 

@@ -6,6 +6,7 @@ from typing import ClassVar, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+PLACES = 2048  # counted, of each channel of a picture
 BINS = 512  # a channel's; at least 256 of them are in use after the first batch
 
 
@@ -18,7 +19,10 @@ class Histogram(NamedTuple):
 
 @dataclass
 class ChannelHistograms:
-    """Counts per channel, with exact extremes. The memory it takes is fixed at the first batch."""
+    """Counts per channel, with exact extremes. The memory it takes is fixed at the first batch.
+
+    Of large pictures every few places are counted; the extremes are those of all.
+    """
 
     FIELDS: ClassVar = ("low", "high", "start", "width", "counts")
 
@@ -34,7 +38,7 @@ class ChannelHistograms:
         low, high = _extremes(values)
         width = np.maximum((high - low) / (BINS - 1), 1e-9 + 1e-6 * np.maximum(abs(low), abs(high)))
         histogram = cls(low, high, low.copy(), width, np.zeros((len(low), BINS), np.int64))
-        histogram._count(values)
+        histogram._count(_thinned(values))
         return histogram
 
     def add(self, values: NDArray[np.float32]) -> None:
@@ -45,7 +49,7 @@ class ChannelHistograms:
             self._double(short, downwards=False)
         while (short := low < self.start).any():
             self._double(short, downwards=True)
-        self._count(values)
+        self._count(_thinned(values))
 
     def merged(self, scale: NDArray[np.float64] | float = 1.0, bins: int = 2048) -> Histogram:
         """One histogram of the whole tensor after each channel was multiplied by its positive scale (c,)."""
@@ -80,6 +84,12 @@ class ChannelHistograms:
         if downwards:
             self.start[which] -= BINS * self.width[which]
         self.width[which] *= 2
+
+
+def _thinned(values: NDArray[np.float32]) -> NDArray[np.float32]:
+    """(n, c, ...) -> (n, c, places), at most about `PLACES` of each picture."""
+    flat = values.reshape(*values.shape[:2], -1)
+    return flat[:, :, :: (flat.shape[2] // PLACES) | 1]  # odd, so that no column of pixels is favoured
 
 
 def _extremes(values: NDArray[np.float32]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:

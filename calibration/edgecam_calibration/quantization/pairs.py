@@ -1,4 +1,4 @@
-"""Where Q/DQ pairs stand: ONNX Runtime's quantizer places them, and what a profile does not need goes again."""
+"""Where Q/DQ pairs stand: ONNX Runtime's quantizer places them, and what TensorRT does not need goes."""
 
 import logging
 from collections.abc import Collection, Mapping
@@ -15,8 +15,12 @@ QUANTIZED: Final = ("Conv", "Clip", "Relu", "Add")
 
 
 def quantized_tensors(model: Any) -> list[str]:
-    """The float tensors that a profile may quantize: what the operators above read and write."""
+    """The float tensors that a profile may quantize: what the operators above read and write.
+
+    What only a rectifier reads is not among them: it gets the range of what the rectifier writes.
+    """
     constants = {tensor.name for tensor in model.graph.initializer}
+    rectified = before_rectifiers(model)
     names = [
         name
         for node in model.graph.node
@@ -24,9 +28,19 @@ def quantized_tensors(model: Any) -> list[str]:
         for name in (
             [*node.input[:1], *node.output] if node.op_type != "Add" else [*node.input, *node.output]
         )
-        if name and name not in constants
+        if name and name not in constants and name not in rectified
     ]
     return list(dict.fromkeys(names))
+
+
+def before_rectifiers(model: Any) -> dict[str, str]:
+    """Tensors that a rectifier alone reads -> what it writes."""
+    uses: dict[str, int] = dict.fromkeys((output.name for output in model.graph.output), 1)
+    for node in model.graph.node:
+        for name in node.input:
+            uses[name] = uses.get(name, 0) + 1
+    rectifiers = [node for node in model.graph.node if node.op_type in {"Clip", "Relu"}]
+    return {node.input[0]: node.output[0] for node in rectifiers if uses[node.input[0]] == 1}
 
 
 def with_pairs(
@@ -47,6 +61,7 @@ def with_pairs(
     from onnxruntime.quantization.qdq_quantizer import QDQQuantizer
 
     activation = QuantType.QInt8 if profile.signed else QuantType.QUInt8
+    ranges = {**ranges, **{a: ranges[b] for a, b in before_rectifiers(model).items() if b in ranges}}
     measured = {name: (np.float32(low), np.float32(high)) for name, (low, high) in ranges.items()}
     quantizer = QDQQuantizer(
         model,
@@ -91,8 +106,7 @@ def drop_unread_pairs(model: Any, kept: Collection[str] = ()) -> None:
     for node in model.graph.node:
         if node.op_type != "DequantizeLinear" or node.input[0] not in quantizers:
             continue
-        read = any(n.op_type == "Conv" and n.name not in kept for n in readers.get(node.output[0], []))
-        if not read:
+        if not any(n.op_type == "Conv" and n.name not in kept for n in readers.get(node.output[0], [])):
             raw[node.output[0]] = quantizers[node.input[0]].input[0]
     for node in model.graph.node:
         for place, name in enumerate(node.input):

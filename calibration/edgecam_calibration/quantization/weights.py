@@ -25,7 +25,7 @@ Rounding = Callable[[NDArray[np.float32], Moments, int], OnGrid]
 
 
 def nearest(weight: NDArray[np.float32], seen: Moments, most: int) -> OnGrid:
-    """Each weight to the nearest step; a channel's largest weight decides its step. The bias is left alone."""
+    """Each weight to the nearest step; a channel's largest weight decides its step. The bias stays."""
     rows = _rows(weight, seen)
     step = _step(rows, most)
     return _back(weight, _to_nearest(rows, step, most), step, np.zeros(len(weight)))
@@ -75,7 +75,7 @@ def _rows(weight: NDArray[np.float32], seen: Moments) -> NDArray[np.float64]:
 
 
 def _step(rows: NDArray[np.float64], most: int) -> NDArray[np.float64]:
-    return np.maximum(np.abs(rows).max(axis=2), 1e-12) / most
+    return np.asarray(np.maximum(np.abs(rows).max(axis=2), 1e-12) / most)
 
 
 def _to_nearest(rows: NDArray[np.float64], step: NDArray[np.float64], most: int) -> NDArray[np.float64]:
@@ -85,7 +85,7 @@ def _to_nearest(rows: NDArray[np.float64], step: NDArray[np.float64], most: int)
 def _mean_error(
     rows: NDArray[np.float64], rounded: NDArray[np.float64], seen: Moments
 ) -> NDArray[np.float64]:
-    return np.einsum("grk,gk->gr", rows - rounded, seen.mean).reshape(-1)
+    return np.asarray(np.einsum("grk,gk->gr", rows - rounded, seen.mean).reshape(-1))
 
 
 def _back(
