@@ -20,7 +20,7 @@ from edgecam_calibration.quantization.equalize import Scales, equalize
 from edgecam_calibration.quantization.graph import constants, convolutions, replace_constants
 from edgecam_calibration.quantization.layers import LayerError, layer_errors
 from edgecam_calibration.quantization.observe import Observations, observe
-from edgecam_calibration.quantization.pairs import quantized_tensors, with_pairs
+from edgecam_calibration.quantization.pairs import before_rectifiers, quantized_tensors, with_pairs
 from edgecam_calibration.quantization.profiles import TENSORRT, Profile, cpu_profile
 from edgecam_calibration.quantization.ranges import METHODS
 from edgecam_calibration.quantization.weights import ROUNDINGS, OnGrid
@@ -120,6 +120,7 @@ class Calibration:
     def _symmetric(self, recipe: Recipe) -> dict[str, tuple[float, float]]:
         model, scales = self.prepared(recipe)
         ranges = self.ranges(recipe, scales, symmetric=True)
+        ranges |= {first: ranges[then] for first, then in before_rectifiers(model).items() if then in ranges}
         return ranges | _around(self._centre(model, scales, TENSORRT, recipe))
 
     def _centre(self, model: Any, scales: Scales, profile: Profile, recipe: Recipe) -> dict[str, float]:
