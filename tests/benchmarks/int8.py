@@ -70,16 +70,23 @@ def first_nodes(model: Path, convolutions: int) -> list[str]:
 class Bench:
     """One run, one calibration, one set of photos to judge by."""
 
-    def __init__(self, run: Run, photos: Sequence[Labelled], calibrators: list[Labelled]) -> None:
+    def __init__(
+        self,
+        run: Run,
+        photos: Sequence[Labelled],
+        calibrators: list[Labelled],
+        *,
+        reference: Reference | None = None,
+    ) -> None:
         self.run, self.calibrators = run, calibrators
         self.calibration = calibrated(run, calibrators)
-        self.reference = reference_of(run, photos)
+        self.reference = reference or reference_of(run, photos)
 
-    def judge(self, calibration: Calibration, profile: Profile, recipe: Recipe, kept: list[str]) -> Verdict:
+    def judge(self, profile: Profile, recipe: Recipe, kept: list[str]) -> Verdict:
         """Write a profile and measure it as it would be deployed; TensorRT's in float."""
         with tempfile.TemporaryDirectory() as folder:
             path = Path(folder) / "model.onnx"
-            calibration.write(profile, path, kept=kept, recipe=recipe)
+            self.calibration.write(profile, path, kept=kept, recipe=recipe)
             with closing(OnnxRuntimeEngine(path, name=profile.name, fuse=not profile.signed)) as engine:
                 return judge(
                     engine, self.run.head, self.reference, Bounds(), precision="int8", backend=profile.name
@@ -147,7 +154,7 @@ def main() -> None:
     rows, documents = [], []
     for profile in profiles:
         for name, recipe, kept in steps:
-            verdict = bench.judge(bench.calibration, profile, recipe, kept)
+            verdict = bench.judge(profile, recipe, kept)
             row, document = bench.row(name, profile, verdict)
             rows.append(row)
             documents.append(document)
