@@ -1,6 +1,6 @@
 """How few calibration photos suffice: the default INT8 against FP32 as their number grows.
 
-    python tests/benchmarks/calibration_size.py --run RUN [--photos DIR] [--sizes 4,8,16,32,64,128] [--out FILE]
+    python tests/benchmarks/calibration_size.py --run RUN [--photos DIR] [--sizes 4,8,16] [--out FILE]
 
 For each size, calibration sets are drawn with a few seeds; the picture shows every one and their mean.
 """

@@ -23,7 +23,7 @@ from edgecam_engines.console import log
 from edgecam_engines.errors import OutputError
 from edgecam_engines.files import sha256_of, write_atomically
 
-KEPT: Final = 4  # files; the oldest go
+KEPT: Final = 3  # files of some 150 MB; the oldest go
 DIGEST: Final = 32  # bytes of SHA-256 before the content
 _LIBRARIES: Final = ("numpy", "onnx", "onnxruntime", "onnxruntime-gpu", "opencv-python")
 

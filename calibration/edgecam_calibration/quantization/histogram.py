@@ -56,11 +56,16 @@ class ChannelHistograms:
         scales = np.broadcast_to(np.asarray(scale, np.float64), self.low.shape)
         low, high = self.range(scales)
         edges = np.linspace(low, high if high > low else low + 1e-9, bins + 1)
-        middles = (self.start[:, None] + self.width[:, None] * (np.arange(BINS) + 0.5)) * scales[:, None]
-        # A first or last bin reaches beyond what was seen; its middle may lie outside.
-        middles = np.clip(middles, (self.low * scales)[:, None], (self.high * scales)[:, None])
-        counts, _ = np.histogram(middles, edges, weights=self.counts)
-        return Histogram(counts.astype(np.float64), edges)
+        counts = np.zeros(bins)
+        for channel, scaled in enumerate(scales):
+            places = self.start[channel] + self.width[channel] * np.arange(BINS + 1)
+            places = np.clip(places, self.low[channel], self.high[channel])
+            if self.low[channel] == 0:
+                places[1] = 0  # what a rectifier made zero is zero, not spread over a bin
+            below = np.concatenate([[0], np.cumsum(self.counts[channel])])
+            # A bin's values are spread over it; bins coarser than the result's would leave a comb of gaps.
+            counts += np.diff(np.interp(edges[1:], places * scaled, below), prepend=0)
+        return Histogram(counts, edges)
 
     def range(self, scale: NDArray[np.float64] | float = 1.0) -> tuple[float, float]:
         """The tensor's smallest and largest value after scaling its channels."""

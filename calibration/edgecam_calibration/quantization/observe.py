@@ -57,7 +57,8 @@ def observe(
             moments[conv.name].add(_patches(values[conv.given], conv, shapes[conv.name], rng))
     if not seen:
         raise DataError("No calibration photo could be read. Give others with --calibration DIR.")
-    return Observations(seen, histograms, moments, np.concatenate(sample))
+    compact = {name: each.compact() for name, each in moments.items()}
+    return Observations(seen, histograms, compact, np.concatenate(sample))
 
 
 def _note(histograms: dict[str, ChannelHistograms], name: str, values: NDArray[np.float32]) -> None:
