@@ -64,6 +64,8 @@ class Calibration:
 
     def _prepare(self, onnx_file: Path, seen: Observations) -> None:
         self._file, self.seen = onnx_file, seen
+        # Found once, since a search for the layers to keep in float writes many models.
+        self._ranges: dict[tuple[str, bool, bool], dict[str, tuple[float, float]]] = {}
         self._on_grid: dict[tuple[bool, str, int, str], OnGrid] = {}
 
     def write(
@@ -94,11 +96,14 @@ class Calibration:
 
     def ranges(self, recipe: Recipe, scales: Scales, *, symmetric: bool) -> dict[str, tuple[float, float]]:
         """The range of each tensor in the prepared graph."""
-        method = METHODS[recipe.ranges]
-        return {
-            name: method(histograms.merged(scales.get(name, 1.0)), symmetric)
-            for name, histograms in self.seen.tensors.items()
-        }
+        key = (recipe.ranges, recipe.equalized, symmetric)
+        if key not in self._ranges:
+            method = METHODS[recipe.ranges]
+            self._ranges[key] = {
+                name: method(histograms.merged(scales.get(name, 1.0)), symmetric)
+                for name, histograms in self.seen.tensors.items()
+            }
+        return dict(self._ranges[key])
 
     def write_scales(self, path: Path, *, recipe: Recipe = DEFAULT) -> None:
         """The TensorRT profile's activation scales, tensor by tensor, for builders that take no Q/DQ nodes.
