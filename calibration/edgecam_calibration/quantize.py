@@ -23,6 +23,7 @@ from edgecam_calibration.quantization.observe import Observations, observe
 from edgecam_calibration.quantization.pairs import before_rectifiers, quantized_tensors, with_pairs
 from edgecam_calibration.quantization.profiles import TENSORRT, Profile, cpu_profile
 from edgecam_calibration.quantization.ranges import METHODS
+from edgecam_calibration.quantization.stem import stem_in_float
 from edgecam_calibration.quantization.weights import ROUNDINGS, OnGrid
 from edgecam_engines.engine import Frames
 from edgecam_engines.errors import EngineError
@@ -40,6 +41,7 @@ class Recipe:
     rounding: str = "outputs"  # a key of ROUNDINGS
     centred: bool = True  # for symmetric profiles
     bias_correction: bool = False
+    float_stem: bool = True  # for symmetric profiles
 
 
 DEFAULT: Final = Recipe()
@@ -71,8 +73,12 @@ class Calibration:
     def write(
         self, profile: Profile, path: Path, *, kept: Collection[str] = (), recipe: Recipe = DEFAULT
     ) -> None:
-        """Write the graph with this profile's Q/DQ pairs; the nodes named in `kept` stay in float."""
+        """Write the graph with this profile's Q/DQ pairs; the nodes named in `kept` stay in float.
+
+        So does the stem that the recipe leaves in float for symmetric profiles.
+        """
         model, scales = self.prepared(recipe)
+        kept = {*kept, *(stem_in_float(model) if profile.signed and recipe.float_stem else ())}
         steps = self._round(model, scales, profile, recipe, kept)
         ranges = self.ranges(recipe, scales, symmetric=profile.signed)
         ranges |= _around(self._centre(model, scales, profile, recipe))

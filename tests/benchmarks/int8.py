@@ -36,21 +36,25 @@ from edgecam_calibration.quantize import (
 from edgecam_calibration.run import Run, open_run
 from edgecam_engines.onnxruntime import OnnxRuntimeEngine
 
-PLAIN: Final = Recipe("min-max", equalized=False, rounding="nearest", centred=False, bias_correction=False)
+PLAIN: Final = Recipe(
+    "min-max", equalized=False, rounding="nearest", centred=False, bias_correction=False, float_stem=False
+)
 EQUAL: Final = replace(PLAIN, ranges="mse", equalized=True)
-MEANS: Final = replace(EQUAL, rounding="nearest-mean")
 OUTPUTS: Final = replace(EQUAL, rounding="outputs")
+CENTRED: Final = replace(OUTPUTS, centred=True)
+STEM: Final = replace(CENTRED, float_stem=True)
 STEPS: Final[dict[str, Recipe]] = {
     "plain min-max": PLAIN,
     "percentile 99.99": replace(PLAIN, ranges="percentile"),
     "entropy": replace(PLAIN, ranges="entropy"),
     "MSE": replace(PLAIN, ranges="mse"),
     "MSE + equalization": EQUAL,
-    "... + bias by weights' mean error": MEANS,
-    "... + MSE weights": replace(EQUAL, rounding="mse-mean"),
-    "... + weights rounded by outputs": OUTPUTS,
-    "... + centred after ReLU6": replace(OUTPUTS, centred=True),
-    "... + empirical bias correction": replace(OUTPUTS, centred=True, bias_correction=True),
+    "  + bias by the weights' mean error": replace(EQUAL, rounding="nearest-mean"),
+    "  + the same and MSE weights": replace(EQUAL, rounding="mse-mean"),
+    "  + weights rounded by outputs": OUTPUTS,
+    "    + centred after ReLU6": CENTRED,
+    "      + stem in float (the default)": STEM,
+    "        + empirical bias correction": replace(STEM, bias_correction=True),
 }
 HEADER: Final = ("profile", "step", "top-1 change", "agreement", "CAM IoU", "10th pct", "n")
 

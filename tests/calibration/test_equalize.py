@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
 from edgecam_calibration.quantization.centre import centre
-from edgecam_calibration.quantization.equalize import LARGEST, MARGIN, equalize, shared_channels
+from edgecam_calibration.quantization.equalize import LARGEST, equalize, shared_channels
 from edgecam_calibration.quantization.graph import constants
 from edgecam_calibration.quantization.observe import observe
 from edgecam_calibration.quantization.pairs import quantized_tensors
@@ -90,32 +90,22 @@ def close(got: NDArray[np.float32], wanted: NDArray[np.float32]) -> bool:
     return bool(np.abs(got - wanted).max() <= 1e-4 * np.abs(wanted).max() + 1e-5)
 
 
-@settings(max_examples=8, deadline=None)
+@settings(max_examples=12, deadline=None)
 @given(seed=st.integers(0, 10_000), blocks=st.integers(0, 3), bound=st.sampled_from([None, 1.0, 6.0]))
-def test_equalizing_changes_no_answer_to_what_was_observed(
+def test_equalizing_changes_no_answer_to_anything(
     tmp_path_factory: pytest.TempPathFactory, seed: int, blocks: int, bound: float | None
 ) -> None:
-    model, given = random_net(seed, blocks=blocks, bound=bound), frames()
-    wanted = run(model, given)
-    seen = ranges_of(model, tmp_path_factory.mktemp("net"), given)
-    scales = equalize(model, seen)
-    assert scales
-    assert close(run(model, given), wanted)
-
-
-@settings(max_examples=8, deadline=None)
-@given(seed=st.integers(0, 10_000), blocks=st.integers(0, 3))
-def test_without_a_bound_equalizing_changes_no_answer_to_anything(
-    tmp_path_factory: pytest.TempPathFactory, seed: int, blocks: int
-) -> None:
-    model, other = random_net(seed, blocks=blocks, bound=None), frames(4, seed=9)
+    """Neither to what was observed nor to what was not."""
+    model, other = random_net(seed, blocks=blocks, bound=bound), frames(4, seed=9)
     wanted = run(model, other)
-    equalize(model, ranges_of(model, tmp_path_factory.mktemp("net"), frames(1)))
+    scales = equalize(model, ranges_of(model, tmp_path_factory.mktemp("net"), frames(1)))
+    assert any((scale > 1).any() for scale in scales.values())
     assert close(run(model, other), wanted)
 
 
-def test_channels_are_more_alike_afterwards_and_never_scaled_beyond_the_limits(tmp_path: Path) -> None:
-    model, given = random_net(3, blocks=2), frames()
+@pytest.mark.parametrize("bound", [None, 6.0])
+def test_channels_are_more_alike_afterwards(tmp_path: Path, bound: float | None) -> None:
+    model, given = random_net(3, blocks=2, bound=bound), frames()
     before = ranges_of(model, tmp_path, given)
     scales = equalize(model, before)
     after = ranges_of(model, tmp_path, given)
@@ -123,13 +113,11 @@ def test_channels_are_more_alike_afterwards_and_never_scaled_beyond_the_limits(t
     def unlikeness(seen: Any, name: str) -> float:
         return float(np.std(np.log(np.maximum(seen[name].high, -seen[name].low) + 1e-6)))
 
-    assert np.median([unlikeness(after, n) - unlikeness(before, n) for n in scales]) < -0.2
-    for name, scale in scales.items():
+    named = scales.keys() & before.keys()
+    assert np.median([unlikeness(after, n) - unlikeness(before, n) for n in named]) < -0.2
+    for scale in scales.values():
         assert (scale >= 1).all()
         assert (scale <= LARGEST).all()
-        if name.endswith(".r"):
-            grown = scale > 1
-            assert (after[name].high[grown] <= 6 / MARGIN + 1e-4).all()
 
 
 def test_terms_of_a_sum_share_their_scales(tmp_path: Path) -> None:
@@ -145,30 +133,23 @@ def test_what_leaves_the_graph_or_meets_another_operator_keeps_its_scale() -> No
     assert not named & {"image", "centred", "last", "features"}
 
 
-def test_a_tensor_with_a_channel_at_its_bound_keeps_that_channel(tmp_path: Path) -> None:
-    model = random_net(3, blocks=1, bound=0.5)
-    seen = ranges_of(model, tmp_path, frames())
-    scales = equalize(model, seen)
-    full = seen["expand0.r"].high >= 0.5
-    assert full.any()
-    np.testing.assert_array_equal(scales["expand0.r"][full], 1)
+def test_what_touches_a_relu6_keeps_its_scale() -> None:
+    for bound, scaled in ((6.0, False), (None, True)):
+        model = random_net(0, blocks=1, bound=bound)
+        named = {name for shared in shared_channels(model) for name in shared.tensors}
+        assert ({"expand0", "expand0.r", "deep0", "deep0.r"} <= named) is scaled
+        assert "sum0" in named
 
 
-def test_the_default_network_answers_as_before_within_a_few_hundredths(
-    finished_run: Run, val_frames: Frames
-) -> None:
-    """On photos that were not observed, too."""
+def test_the_default_network_answers_as_before(finished_run: Run, val_frames: Frames) -> None:
+    """On photos that were not observed."""
     names = quantized_tensors(onnx.load(finished_run.model))
-    seen = observe(finished_run.model, names, [val_frames[::2]], rng=np.random.default_rng(0)).tensors
+    seen = observe(finished_run.model, names, [val_frames[:8]], rng=np.random.default_rng(0)).tensors
     model = onnx.load(finished_run.model)
-    wanted = run(model, val_frames)
-    assert len(equalize(model, seen)) > 80
-    got = run(model, val_frames)
-    assert close(got[::2], wanted[::2])
-    unseen, truth = got[1::2], wanted[1::2]
-    assert np.linalg.norm(unseen - truth) < 0.04 * np.linalg.norm(
-        truth - truth.mean(axis=(0, 2, 3), keepdims=True)
-    )
+    wanted = run(model, val_frames[8:16])
+    assert len(equalize(model, seen)) > 20
+    got = run(model, val_frames[8:16])
+    assert np.abs(got - wanted).max() < 1e-3 * np.abs(wanted).max()
 
 
 # -- the eighth bit

@@ -168,8 +168,8 @@ def test_every_convolution_is_reported_whatever_equalizing_did(
     found = calibration.layer_errors(TENSORRT, tmp_path / "int8.onnx")
     blocks = [f"{part}{block}" for block in (0, 1) for part in ("expand", "deep", "project")]
     assert [each.node for each in found] == ["stem", *blocks, "last"]
-    assert all(15 < each.sqnr_db < 80 for each in found), found
-    assert all(each.cosine > 0.99 for each in found), found
+    assert all(12 < each.sqnr_db < 80 for each in found), found
+    assert all(each.cosine > 0.97 for each in found), found
 
 
 def test_the_report_is_json_and_a_picture(tmp_path: Path) -> None:
