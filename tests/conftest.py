@@ -18,9 +18,9 @@ import numpy as np
 import pytest
 
 from edge.loop_kit import make_bundle
-from edgecam_calibration.build import _batches
 from edgecam_calibration.evaluate import Labelled
 from edgecam_calibration.fp16 import write_fp16
+from edgecam_calibration.models import batches_of
 from edgecam_calibration.quantize import TENSORRT, Calibration, cpu_profile
 from edgecam_calibration.run import Run, open_run
 from edgecam_engines.engine import Frame, Frames
@@ -69,6 +69,7 @@ class Models(NamedTuple):
     folder: Path
     files: dict[str, str]  # name -> file in the folder, as in a manifest
     passes: int  # how often the calibration photos were gone through
+    calibration: Calibration
 
     def path(self, name: str) -> Path:
         return self.folder / self.files[name]
@@ -86,7 +87,7 @@ def models(finished_run: Run, tmp_path_factory: pytest.TempPathFactory) -> Model
     calibration = Calibration(finished_run.model, photos)
     calibration.write(cpu_profile(), folder / files["int8-cpu"])
     calibration.write(TENSORRT, folder / files["int8-tensorrt"])
-    return Models(folder, files, photos.passes)
+    return Models(folder, files, photos.passes, calibration)
 
 
 class Counted:
@@ -98,7 +99,7 @@ class Counted:
 
     def __iter__(self) -> Iterator[Frames]:
         self.passes += 1
-        return _batches(self._photos, INPUT_HW)
+        return batches_of(self._photos, INPUT_HW)
 
 
 @pytest.fixture(scope="session")

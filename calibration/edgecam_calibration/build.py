@@ -1,20 +1,15 @@
 """From a training run to a bundle: write candidates, measure each, ship the fastest that passes."""
 
-import shutil
 import time
-from collections.abc import Iterator
 from contextlib import ExitStack, closing
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
-from numpy.typing import NDArray
 
-from edgecam_calibration.choose import choose
+from edgecam_calibration.choose import choose, coverage, report_coverage, without_judges
 from edgecam_calibration.evaluate import Labelled, PhotoFrames, load_labelled
-from edgecam_calibration.fp16 import write_fp16
-from edgecam_calibration.fp16_report import fp16_document, fp16_line
 from edgecam_calibration.gate import (
     Bounds,
     Reference,
@@ -27,26 +22,20 @@ from edgecam_calibration.gate import (
 )
 from edgecam_calibration.gate_boxes import known_boxes
 from edgecam_calibration.gate_words import gate_document, refusal, verdict_line, what_would_help
-from edgecam_calibration.lossless import check_fp16
-from edgecam_calibration.mixed.write import BATCH, add_mixed, read_plan
-from edgecam_calibration.mixed.yardstick import Target
-from edgecam_calibration.quantize import TENSORRT, Calibration, cpu_profile
+from edgecam_calibration.mixed.write import read_plan
+from edgecam_calibration.models import mixed_target, write_models
 from edgecam_calibration.run import Run, open_run, still_there
 from edgecam_calibration.truth import read_truth
 from edgecam_calibration.write import write_bundle
 from edgecam_engines.backends import BACKENDS, ROUNDED, Model, is_tensorrt, model_for, open_engine
 from edgecam_engines.bundle import Bundle, open_bundle
 from edgecam_engines.console import log
-from edgecam_engines.engine import Engine, Frame, Frames
+from edgecam_engines.engine import Engine
 from edgecam_engines.errors import BackendUnavailable, DataError, EngineError
-from edgecam_engines.files import write_json
-from edgecam_engines.geometry import fit_batch
 from edgecam_engines.onnxruntime import OnnxRuntimeEngine
 from edgecam_engines.place import WorkFolder, check_out, swap_in
 
 CALIBRATION_PHOTOS: Final = 128
-PROBE_PHOTOS: Final = 64  # of them, for what FP16 loses
-_FLATTERED: Final = 0.6
 PRECISIONS: Final = ("fp32", "fp16", "mixed", "int8")
 
 
@@ -102,12 +91,14 @@ def build_engine(
     bounds = bounds or Bounds()
     chosen_backend = _backend(backend)
     photos = load_labelled(calibration, opened.head.classes) if calibration else opened.train
-    photos = still_there(photos, "calibration")
+    photos = without_judges(still_there(photos, "calibration"), opened.val)
     calibrators = choose(photos, CALIBRATION_PHOTOS, rng=np.random.default_rng(seed))
+    report_coverage(coverage(calibrators, photos, opened.head.classes))
     judges = _judges(opened, val)
+    report_coverage(coverage(calibrators, photos, opened.head.classes))
     with WorkFolder(out) as folder, ExitStack() as stack:
-        mixed = _target(bounds) if precision in {"auto", "mixed"} else None
-        models = _write_models(opened, folder, calibrators, chosen_backend, mixed)
+        mixed = mixed_target(bounds) if precision in {"auto", "mixed"} else None
+        models = write_models(opened, folder, calibrators, backend=chosen_backend, mixed=mixed)
 
         def opened_here(backend: str, precision: str, file: str) -> Engine:
             model = Model(folder / file, precision, folder / "plans", threads)
@@ -166,64 +157,6 @@ def _backend(asked: str) -> str:
         log.print(f"Building for ONNX Runtime on the CPU ({found.reason}).", markup=False)
         return "onnxruntime"
     return "tensorrt"
-
-
-def _write_models(
-    run: Run, folder: Path, calibrators: list[Labelled], backend: str, mixed: Target | None
-) -> dict[str, str]:
-    """Every model but the shipped one's plans; mixed precision only where a target for it is given."""
-    models = {name: f"models/{name}.onnx" for name in ("fp32", "fp16", "int8-cpu", "int8-tensorrt")}
-    (folder / "models").mkdir()
-    shutil.copyfile(run.model, folder / models["fp32"])
-    hw = _input_hw(run.model)
-    calibration = Calibration(run.model, _batches(calibrators, hw))
-    calibration.write(cpu_profile(), folder / models["int8-cpu"])
-    calibration.write(TENSORRT, folder / models["int8-tensorrt"])
-    _write_fp16(run, folder / models["fp16"], [*_batches(calibrators[:PROBE_PHOTOS], hw)])
-    if mixed is not None:
-        profiles = [cpu_profile(), TENSORRT]
-        planned = profiles.pop(is_tensorrt(backend))
-        batches = list(_batches(calibrators, hw, BATCH))
-        models |= add_mixed(
-            calibration, run.head, folder, models, batches, planned=planned, others=profiles, target=mixed
-        )
-    return models
-
-
-def _write_fp16(run: Run, path: Path, batches: list[Frames]) -> None:
-    """Write FP16, check on photos that nothing is lost, say what stays in FP32, and note it beside."""
-    halved = write_fp16(run.model, path, batches)
-    if not batches:  # none of these photos could be read, and each was named
-        return
-    loss = check_fp16(run.model, path, run.head, batches)
-    write_json(path.with_suffix(".json"), fp16_document(halved, loss))
-    log.print(fp16_line(halved, loss), markup=False)
-
-
-def _target(bounds: Bounds) -> Target:
-    """What mixed precision is planned for: a tenth of the maps may differ twice as much as the mean.
-
-    Plans are made on photos that were trained on, and those flatter: on groceries INT8 lost 0.047 of CAM IoU
-    there and 0.079 on others. So a plan may lose only that share of what the gate allows.
-    """
-    loss = _FLATTERED * (1 - bounds.min_cam_iou)
-    return Target(min_cam_iou=1 - loss, min_cam_iou_p10=max(0.0, 1 - 2 * loss))
-
-
-def _batches(photos: list[Labelled], hw: tuple[int, int], size: int = 8) -> Iterator[NDArray[np.uint8]]:
-    frames: list[Frame] = []
-    for frame in PhotoFrames(photos, hw, "Calibrating"):
-        frames.append(frame)
-        if len(frames) == size:
-            yield fit_batch(frames, hw)
-            frames = []
-    if frames:
-        yield fit_batch(frames, hw)
-
-
-def _input_hw(model: Path) -> tuple[int, int]:
-    with closing(open_engine("onnxruntime", Model(model, "fp32", model.parent))) as engine:
-        return engine.input_hw
 
 
 def _judges(run: Run, more: Path | None) -> list[Labelled]:

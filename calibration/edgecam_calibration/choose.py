@@ -1,13 +1,26 @@
-"""Which photos calibrate: the same number of each class where possible, drawn with a seed."""
+"""Which photos calibrate: the same number of each class where possible, drawn with a seed, no judge's."""
 
 import hashlib
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Sequence
+from typing import Final, NamedTuple
 
 import numpy as np
 
 from edgecam_calibration.evaluate import Labelled
+from edgecam_engines.console import log
+from edgecam_engines.errors import DataError
 from edgecam_engines.files import sha256_of
+
+FEW: Final = 2  # photos of a class, below which its ranges are left to chance
+
+
+class Covered(NamedTuple):
+    """How well one class is covered by the chosen photos."""
+
+    name: str
+    chosen: int
+    available: int
 
 
 def choose(photos: Sequence[Labelled], count: int, *, rng: np.random.Generator) -> list[Labelled]:
@@ -21,6 +34,53 @@ def choose(photos: Sequence[Labelled], count: int, *, rng: np.random.Generator) 
             if piles[label] and len(chosen) < count:
                 chosen.append(piles[label].pop())
     return chosen
+
+
+def without_judges(photos: Sequence[Labelled], judges: Sequence[Labelled]) -> list[Labelled]:
+    """The photos that are none of the `judges`, by their contents, whatever their names; says how many go.
+
+    A photo that the gate judges by would have its ranges fitted to it. Raises DataError if none is left.
+    """
+    # Photos of unlike sizes differ, so most need not be read.
+    sizes = {photo.path.stat().st_size for photo in judges if photo.path.is_file()}
+    digests = {sha256_of(photo.path) for photo in judges if photo.path.is_file()}
+    left = [
+        photo
+        for photo in photos
+        if photo.path.stat().st_size not in sizes or sha256_of(photo.path) not in digests
+    ]
+    if not left:
+        raise DataError(
+            "Every calibration photo is one of the photos that engines are judged by, so nothing would be "
+            "proved.\nGive others with --calibration DIR, or leave it out to use the training photos."
+        )
+    if len(left) < len(photos):
+        log.print(
+            f"{len(photos) - len(left)} calibration photos are photos to judge by and are left out; "
+            f"{len(left)} remain."
+        )
+    return left
+
+
+def coverage(
+    chosen: Sequence[Labelled], available: Sequence[Labelled], classes: Sequence[str]
+) -> list[Covered]:
+    """How many photos of each class calibrate, of how many there were."""
+    used, there = (Counter(photo.label for photo in photos) for photos in (chosen, available))
+    return [Covered(name, used[label], there[label]) for label, name in enumerate(classes)]
+
+
+def report_coverage(covered: Sequence[Covered]) -> None:
+    """One line, and one more for classes with fewer than `FEW` photos."""
+    counts = [each.chosen for each in covered]
+    log.print(
+        f"Calibrating on {sum(counts)} photos of {sum(map(bool, counts))} of {len(counts)} classes, "
+        f"{min(counts)} to {max(counts)} of each."
+    )
+    scarce = [f"{each.name} ({each.chosen} of {each.available})" for each in covered if each.chosen < FEW]
+    if scarce:
+        more = f" and {len(scarce) - 8} more" if len(scarce) > 8 else ""
+        log.print(f"Too few photos to calibrate on: {', '.join(scarce[:8])}{more}.", markup=False)
 
 
 def set_hash(photos: Sequence[Labelled]) -> str:

@@ -4,171 +4,188 @@ TensorRT wants symmetric S8 and no quantized bias; a CPU wants U8 activations wi
 range is halved where the processor's 16-bit sums would saturate (x86 without VNNI).
 """
 
-import logging
-import tempfile
-from collections.abc import Collection, Iterable
-from dataclasses import dataclass
+import copy
+from collections.abc import Callable, Collection, Iterable, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
 
-from edgecam_calibration.islands import before_divisions
+from edgecam_calibration.quantization.bias import bias_errors
+from edgecam_calibration.quantization.cache import cached, key, observations_folder
+from edgecam_calibration.quantization.centre import centre
+from edgecam_calibration.quantization.equalize import Scales, equalize
+from edgecam_calibration.quantization.graph import constants, convolutions, replace_constants
+from edgecam_calibration.quantization.layers import LayerError, layer_errors
+from edgecam_calibration.quantization.observe import Observations, observe
+from edgecam_calibration.quantization.pairs import before_rectifiers, quantized_tensors, with_pairs
+from edgecam_calibration.quantization.profiles import TENSORRT, Profile, cpu_profile
+from edgecam_calibration.quantization.ranges import METHODS
+from edgecam_calibration.quantization.stem import stem_in_float
+from edgecam_calibration.quantization.weights import ROUNDINGS, OnGrid
 from edgecam_engines.engine import Frames
-from edgecam_engines.errors import DataError, EngineError
-from edgecam_engines.files import write_atomically
+from edgecam_engines.errors import EngineError
+from edgecam_engines.files import write_atomically, write_json
 
-# Clip must be among them: without it the quantizer stands before ReLU6, where the range is wide.
-QUANTIZED: Final = ("Conv", "Clip", "Relu", "Add")
+__all__ = ["TENSORRT", "Calibration", "Profile", "Recipe", "cached_calibration", "cpu_profile"]
 
 
 @dataclass(frozen=True)
-class Profile:
-    """How one kind of hardware wants its Q/DQ pairs."""
+class Recipe:
+    """How what was observed becomes integers."""
 
-    name: str
-    signed: bool  # activations S8 and symmetric, or U8 with a zero point
-    reduce_range: bool  # weights in 7 bits
-    quantize_bias: bool
+    ranges: str = "mse"  # a key of METHODS
+    equalized: bool = True
+    rounding: str = "outputs"  # a key of ROUNDINGS
+    centred: bool = True  # for symmetric profiles
+    bias_correction: bool = False
+    float_stem: bool = True  # for symmetric profiles
 
 
-TENSORRT: Final = Profile("int8-tensorrt", signed=True, reduce_range=False, quantize_bias=False)
-
-
-def cpu_profile(cpuinfo: Path = Path("/proc/cpuinfo")) -> Profile:
-    """For this processor: weights lose a bit on x86 without VNNI, where full range would saturate."""
-    text = cpuinfo.read_text(errors="replace") if cpuinfo.exists() else ""
-    is_x86 = "sse2" in text  # every x86-64 has it, whoever made it
-    return Profile("int8-cpu", signed=False, reduce_range=is_x86 and "vnni" not in text, quantize_bias=True)
+DEFAULT: Final = Recipe()
 
 
 class Calibration:
-    """The range of every tensor over the calibration frames; measured once, used by every profile."""
+    """What was seen of every tensor over the calibration frames; observed once, used by every profile."""
 
-    def __init__(self, onnx_file: Path, batches: Iterable[Frames]) -> None:
-        from onnxruntime.quantization.calibrate import create_calibrator
+    def __init__(self, onnx_file: Path, batches: Iterable[Frames], *, seed: int = 0) -> None:
+        import onnx
 
-        self._file = onnx_file
-        with tempfile.TemporaryDirectory() as folder:
-            calibrator = create_calibrator(
-                onnx_file, [*QUANTIZED], augmented_model_path=str(Path(folder) / "augmented.onnx")
-            )
-            reader = _Reader(_input_name(onnx_file), batches)
-            try:
-                calibrator.collect_data(reader)
-            except ValueError as error:
-                if reader.given:
-                    raise
-                raise DataError(
-                    "No calibration photo could be read. Give others with --calibration DIR."
-                ) from error
-            self.ranges = calibrator.compute_data()
+        _check_input(onnx_file)
+        tensors = quantized_tensors(onnx.load(onnx_file))
+        self._prepare(onnx_file, observe(onnx_file, tensors, batches, rng=np.random.default_rng(seed)))
 
-    def write(self, profile: Profile, path: Path, kept: Collection[str] = ()) -> None:
-        """Write the graph with this profile's Q/DQ pairs, but none for the nodes named in `kept`."""
-        from onnxruntime.quantization import QuantType
-        from onnxruntime.quantization.qdq_quantizer import QDQQuantizer
+    @classmethod
+    def from_observations(cls, onnx_file: Path, seen: Observations) -> "Calibration":
+        """Of a pass made earlier over the same graph."""
+        calibration = cls.__new__(cls)
+        calibration._prepare(onnx_file, seen)
+        return calibration
+
+    def _prepare(self, onnx_file: Path, seen: Observations) -> None:
+        self._file, self.seen = onnx_file, seen
+        # Found once, since a search for the layers to keep in float writes many models.
+        self._ranges: dict[tuple[str, bool, bool], dict[str, tuple[float, float]]] = {}
+        self._on_grid: dict[tuple[bool, str, int, str], OnGrid] = {}
+
+    def write(
+        self, profile: Profile, path: Path, *, kept: Collection[str] = (), recipe: Recipe = DEFAULT
+    ) -> None:
+        """Write the graph with this profile's Q/DQ pairs; the nodes named in `kept` stay in float.
+
+        So does the stem that the recipe leaves in float for symmetric profiles.
+        """
+        model, scales = self.prepared(recipe)
+        kept = {*kept, *self.floats(profile, recipe=recipe)}
+        steps = self._round(model, scales, profile, recipe, kept)
+        ranges = self.ranges(recipe, scales, symmetric=profile.signed)
+        ranges |= _around(self._centre(model, scales, profile, recipe))
+        if recipe.bias_correction:
+            reference, _ = self.prepared(recipe)
+            self._centre(reference, scales, profile, recipe)
+            floats = replace(profile, quantize_bias=False)
+            trial = with_pairs(copy.deepcopy(model), floats, ranges, steps, kept=kept)
+            biases = constants(model)
+            errors = bias_errors(reference, trial, self.seen.sample)
+            replace_constants(model, {name: biases[name] + error for name, error in errors.items()})
+        quantized = with_pairs(model, profile, ranges, steps, kept=kept)
+        write_atomically(path, quantized.SerializeToString())
+
+    def prepared(self, recipe: Recipe = DEFAULT) -> tuple[Any, Scales]:
+        """The graph before quantizing, with shapes, equalized if the recipe says so, and by how much."""
         from onnxruntime.quantization.quant_utils import load_model_with_shape_infer
 
         model = load_model_with_shape_infer(self._file)
-        activation = QuantType.QInt8 if profile.signed else QuantType.QUInt8
-        quantizer = QDQQuantizer(
-            model,
-            True,  # one scale for each channel of a weight
-            profile.reduce_range,
-            QuantType.QInt8,
-            activation,
-            self.ranges,
-            [],
-            [*always_float(model), *kept],
-            [*QUANTIZED],
-            {
-                "ActivationSymmetric": profile.signed,
-                "WeightSymmetric": True,
-                "QuantizeBias": profile.quantize_bias,
-                "TensorQuantOverrides": _pinned_input(model, activation),
-            },
-        )
-        with _quiet_root_logger():
-            quantizer.quantize_model()
-        write_atomically(path, quantizer.model.model.SerializeToString())
+        return model, equalize(model, self.seen.tensors) if recipe.equalized else {}
+
+    def floats(self, profile: Profile, *, recipe: Recipe = DEFAULT) -> list[str]:
+        """Names of the convolutions that the recipe itself leaves in float."""
+        return stem_in_float(self.prepared(recipe)[0]) if profile.signed and recipe.float_stem else []
+
+    def write_float(self, profile: Profile, path: Path, *, recipe: Recipe = DEFAULT) -> None:
+        """Write the graph that this profile rounds: FP32's answers, channels scaled and lowered."""
+        model, scales = self.prepared(recipe)
+        self._centre(model, scales, profile, recipe)
+        write_atomically(path, model.SerializeToString())
+
+    def ranges(self, recipe: Recipe, scales: Scales, *, symmetric: bool) -> dict[str, tuple[float, float]]:
+        """The range of each tensor in the prepared graph."""
+        key = (recipe.ranges, recipe.equalized, symmetric)
+        if key not in self._ranges:
+            method = METHODS[recipe.ranges]
+            self._ranges[key] = {
+                name: method(histograms.merged(scales.get(name, 1.0)), symmetric)
+                for name, histograms in self.seen.tensors.items()
+            }
+        return dict(self._ranges[key])
+
+    def write_scales(self, path: Path, *, recipe: Recipe = DEFAULT) -> None:
+        """The TensorRT profile's activation scales, tensor by tensor, for builders that take no Q/DQ nodes.
+
+        A value is its integer times the scale. They are those of the TensorRT model, whose channels may be
+        scaled and lowered against the FP32 model's; strip its Q/DQ nodes to use them.
+        """
+        scales = {name: high / 127 for name, (_, high) in self._symmetric(recipe).items() if high > 0}
+        write_json(path, {"model": f"{TENSORRT.name}.onnx", "scales": scales})
+
+    def layer_errors(
+        self, profile: Profile, quantized: Path, *, recipe: Recipe = DEFAULT, frames: int = 4
+    ) -> list[LayerError]:
+        """How far each convolution of a written profile is from FP32 on a few calibration frames."""
+        model, scales = self.prepared(recipe)
+        lowered = self._centre(model, scales, profile, recipe)
+        return layer_errors(self._file, quantized, scales, lowered, self.seen.sample[:frames])
+
+    def _symmetric(self, recipe: Recipe) -> dict[str, tuple[float, float]]:
+        model, scales = self.prepared(recipe)
+        ranges = self.ranges(recipe, scales, symmetric=True)
+        ranges |= {first: ranges[then] for first, then in before_rectifiers(model).items() if then in ranges}
+        return ranges | _around(self._centre(model, scales, TENSORRT, recipe))
+
+    def _centre(self, model: Any, scales: Scales, profile: Profile, recipe: Recipe) -> dict[str, float]:
+        if not (profile.signed and recipe.centred):
+            return {}
+        return centre(model, self.ranges(recipe, scales, symmetric=False))
+
+    def _round(
+        self, model: Any, scales: Scales, profile: Profile, recipe: Recipe, kept: Collection[str]
+    ) -> dict[str, Any]:
+        """Put the weights on their grids, in place. Returns each weight's steps."""
+        arrays, steps = constants(model), {}
+        for conv in convolutions(model):
+            if conv.name in kept:
+                continue
+            key = (recipe.equalized, recipe.rounding, profile.most, conv.name)
+            if key not in self._on_grid:
+                moments = self.seen.inputs[conv.name]
+                if conv.given in scales:
+                    moments = moments.scaled(scales[conv.given])
+                self._on_grid[key] = ROUNDINGS[recipe.rounding](arrays[conv.weight], moments, profile.most)
+            found = self._on_grid[key]
+            arrays[conv.weight] = found.weight
+            arrays[conv.bias] = arrays[conv.bias] + found.bias_shift
+            steps[conv.weight] = found.step
+        replace_constants(model, arrays)
+        return steps
 
 
-class _Reader:
-    """The calibrator's way of asking for input."""
-
-    def __init__(self, name: str, batches: Iterable[Frames]) -> None:
-        self._name, self._batches = name, iter(batches)
-        self.given = 0
-
-    def get_next(self) -> dict[str, Frames] | None:
-        batch = next(self._batches, None)
-        self.given += batch is not None
-        return None if batch is None else {self._name: batch}
-
-    def __iter__(self) -> "_Reader":
-        return self
-
-    def __next__(self) -> dict[str, Frames]:
-        if (batch := self.get_next()) is None:
-            raise StopIteration
-        return batch
+def _around(lowered: dict[str, float]) -> dict[str, tuple[float, float]]:
+    return {name: (-shift, shift) for name, shift in lowered.items()}
 
 
-class _quiet_root_logger:
-    """The quantizer advises on the root logger to run steps that our exporter has done already."""
-
-    def __enter__(self) -> None:
-        self._level = logging.getLogger().level
-        logging.getLogger().setLevel(logging.ERROR)
-
-    def __exit__(self, *_: object) -> None:
-        logging.getLogger().setLevel(self._level)
+def cached_calibration(
+    onnx_file: Path, photos: Sequence[Path], batches: Callable[[], Iterable[Frames]], *, seed: int = 0
+) -> Calibration:
+    """A calibration on these photos, which `batches` reads, or what was kept of the same one."""
+    path = observations_folder() / f"{key(onnx_file, photos, seed=seed)}.observed"
+    seen = cached(path, lambda: Calibration(onnx_file, batches(), seed=seed).seen)
+    return Calibration.from_observations(onnx_file, seen)
 
 
-def _input_name(onnx_file: Path) -> str:
+def _check_input(onnx_file: Path) -> None:
     import onnx
 
     inputs = onnx.load(onnx_file, load_external_data=False).graph.input
     if len(inputs) != 1 or inputs[0].type.tensor_type.elem_type != onnx.TensorProto.UINT8:
         raise EngineError(f"{onnx_file.name} does not take one uint8 image. It was not exported by edgecam.")
-    return str(inputs[0].name)
-
-
-def always_float(model: Any) -> list[str]:
-    """Names of the nodes that no profile quantizes, whatever their operator."""
-    return [*_kept_in_float(model), *before_divisions(model)]
-
-
-def _kept_in_float(model: Any) -> list[str]:
-    """Additions that only shift channels or end the graph: quantizing them would cost the features."""
-    constants = {tensor.name for tensor in model.graph.initializer}
-    return [
-        node.name
-        for node in model.graph.node
-        if node.op_type == "Add" and (constants & set(node.input) or _feeds_scale(model, node.output[0]))
-    ]
-
-
-def _feeds_scale(model: Any, tensor: str) -> bool:
-    return any(tensor in node.input and node.op_type == "Mul" for node in model.graph.node)
-
-
-def _pinned_input(model: Any, activation: Any) -> dict[str, list[dict[str, Any]]]:
-    """Scale 1 for the centred bytes, so that what the camera delivers is the quantized tensor."""
-    centred = next((node for node in model.graph.node if node.op_type == "Sub"), None)
-    values = {tensor.name: tensor for tensor in model.graph.initializer}
-    if centred is None or centred.input[1] not in values:
-        return {}
-    import onnx
-
-    mean = onnx.numpy_helper.to_array(values[centred.input[1]])
-    if mean.size != 1:
-        return {}  # a mean per channel is no zero point
-    signed = activation.name == "QInt8"
-    zero_point = np.array(0 if signed else round(mean.item()), dtype=np.int8 if signed else np.uint8)
-    return {
-        centred.output[0]: [
-            {"quant_type": activation, "scale": np.array(1, dtype=np.float32), "zero_point": zero_point}
-        ]
-    }

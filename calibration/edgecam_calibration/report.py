@@ -49,6 +49,7 @@ def write_gate_report(
         _pictures(report, reference, verdicts)
     if plan is not None:
         _show_plan(report, plan)
+    _show_layers(report, path.with_name("layers.png"))
     report.save(path)
 
 
@@ -78,6 +79,12 @@ def _show_plan(report: Report, plan: Plan) -> None:
         f"{plan.photos_checked} calibration photos, {len(plan.trials)} sets in all; plan.json has every one. "
         f"The table above has what the gate then measured on other photos."
     )
+
+
+def _show_layers(report: Report, picture: Path) -> None:
+    if picture.is_file():
+        what = "What 8 bits cost each convolution, from the camera to the features (layers.json)"
+        report.picture(picture, what)
 
 
 def _row(candidate: dict[str, Any], chosen: tuple[str, str]) -> list[str]:

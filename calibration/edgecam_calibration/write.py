@@ -2,6 +2,7 @@
 
 import platform
 from collections.abc import Sequence
+from dataclasses import asdict
 from datetime import datetime, timezone
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -13,6 +14,8 @@ from edgecam_calibration.choose import set_hash
 from edgecam_calibration.evaluate import Labelled
 from edgecam_calibration.golden_photos import choose_golden, golden_of
 from edgecam_calibration.mixed.write import read_plan
+from edgecam_calibration.models import SCALES
+from edgecam_calibration.quantize import DEFAULT
 from edgecam_calibration.report import write_gate_report
 from edgecam_calibration.run import Run
 from edgecam_calibration.verdict import Reference, Verdict
@@ -65,7 +68,8 @@ def write_bundle(
             "head": "base",
             "gate": {key: gate[key] for key in IN_SHORT},
             "calibration": {
-                "method": "min-max",
+                **asdict(DEFAULT),
+                "scales": SCALES,
                 "photos": len(calibrators),
                 "set_sha256": set_hash(calibrators),
             },

@@ -14,12 +14,13 @@ from pathlib import Path
 import numpy as np
 from table import show
 
-from edgecam_calibration.build import CALIBRATION_PHOTOS, _batches, _input_hw
+from edgecam_calibration.build import CALIBRATION_PHOTOS
 from edgecam_calibration.choose import choose
 from edgecam_calibration.mixed.search import plan_for
 from edgecam_calibration.mixed.sensitivity import Harm, Sensitivity, measure
 from edgecam_calibration.mixed.write import BATCH, CHECKED, open_chain
 from edgecam_calibration.mixed.yardstick import Target
+from edgecam_calibration.models import batches_of, input_hw_of
 from edgecam_calibration.quantize import TENSORRT, Calibration, cpu_profile
 from edgecam_calibration.run import open_run, still_there
 
@@ -36,14 +37,15 @@ def main() -> None:
     profile = TENSORRT if asked.profile == "tensorrt" else cpu_profile()
     photos = still_there(run.train, "calibration")
     calibrators = choose(photos, CALIBRATION_PHOTOS, rng=np.random.default_rng(0))
-    hw = _input_hw(run.model)
+    hw = input_hw_of(run.model)
     began = time.process_time()
     with tempfile.TemporaryDirectory() as folder:
         rounded = Path(folder) / "int8.onnx"
-        Calibration(run.model, _batches(calibrators, hw)).write(profile, rounded)
-        chain = open_chain(run.model, rounded, profile)
+        calibration = Calibration(run.model, batches_of(calibrators, hw))
+        calibration.write(profile, rounded)
+        chain = open_chain(calibration, rounded, profile)
     calibrated = time.process_time()
-    batches = list(_batches(calibrators, hw, BATCH))
+    batches = list(batches_of(calibrators, hw, BATCH))
     found = measure(chain, run.head, batches[: asked.photos // BATCH], every_layer=True)
     measured = time.process_time()
     target = Target(asked.min_cam_iou, max(0.0, 2 * asked.min_cam_iou - 1))

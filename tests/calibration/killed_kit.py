@@ -24,11 +24,11 @@ def build(run: Path, models: Path, out: Path, name: str) -> None:
     """A whole build, but for models that were made before. The run is called `name`, and so is the bundle."""
     files = {path.stem: f"models/{path.name}" for path in sorted(models.glob("*.onnx"))}
 
-    def copied(_: object, folder: Path, __: object) -> dict[str, str]:
+    def copied(_: object, folder: Path, *__: object, **___: object) -> dict[str, str]:
         shutil.copytree(models, folder / "models")
         return files
 
-    building._write_models = copied
+    building.write_models = copied
     link = out.parent / "runs" / name
     link.parent.mkdir(exist_ok=True)
     if not link.exists():

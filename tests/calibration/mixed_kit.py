@@ -116,4 +116,4 @@ def rig(folder: Path, profile: Profile, model: onnx.ModelProto) -> Rig:
     onnx.save(model, folder / "fp32.onnx")
     calibration = Calibration(folder / "fp32.onnx", [frames(8, seed=1)])
     calibration.write(profile, folder / "int8.onnx")
-    return Rig(folder, profile, calibration, open_chain(folder / "fp32.onnx", folder / "int8.onnx", profile))
+    return Rig(folder, profile, calibration, open_chain(calibration, folder / "int8.onnx", profile))

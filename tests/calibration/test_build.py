@@ -64,11 +64,11 @@ def whole_reference(finished_run: Run, val_frames: Frames) -> Reference:
 def quick(models: Models, monkeypatch: pytest.MonkeyPatch) -> None:
     """Builds take the session's models instead of calibrating again."""
 
-    def copy_models(run: Run, folder: Path, *_: object) -> dict[str, str]:
+    def copy_models(run: Run, folder: Path, *_: object, **__: object) -> dict[str, str]:
         shutil.copytree(models.folder / "models", folder / "models")
         return dict(models.files)
 
-    monkeypatch.setattr(building, "_write_models", copy_models)
+    monkeypatch.setattr(building, "write_models", copy_models)
 
 
 @pytest.fixture
@@ -195,13 +195,13 @@ def test_mixed_precision_ships_by_name_with_a_model_for_each_back_end(
     run_folder: Path, tmp_path: Path, quick: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Here the INT8 models stand in for the mixed ones."""
-    copy_models = building._write_models
+    copy_models = building.write_models
 
     def with_mixed(run: Run, folder: Path, *rest: Any) -> dict[str, str]:
         files = copy_models(run, folder, *rest)
         return files | {f"mixed-{kind}": files[f"int8-{kind}"] for kind in ("cpu", "tensorrt")}
 
-    monkeypatch.setattr(building, "_write_models", with_mixed)
+    monkeypatch.setattr(building, "write_models", with_mixed)
     out = tmp_path / "x.edgecam"
     built = build_engine(run_folder, out, precision="mixed", backend="onnxruntime", bounds=LOOSE)
     assert [(v.backend, v.precision) for v in built.verdicts] == [
@@ -218,14 +218,14 @@ def test_mixed_precision_ships_by_name_with_a_model_for_each_back_end(
 def test_mixed_precision_that_does_not_pay_is_refused_with_the_plans_reason(
     run_folder: Path, tmp_path: Path, quick: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    copy_models = building._write_models
+    copy_models = building.write_models
 
     def with_plan(run: Run, folder: Path, *rest: Any) -> dict[str, str]:
         plan = Plan("int8-cpu", False, "it does not pay", [], 0.0, 0.5, Target(), 16, 72, [])
         (folder / "plan.json").write_text(json.dumps(plan.document()))
         return copy_models(run, folder, *rest)
 
-    monkeypatch.setattr(building, "_write_models", with_plan)
+    monkeypatch.setattr(building, "write_models", with_plan)
     with pytest.raises(GateRefused, match="mixed was asked for and does not pass: it does not pay"):
         build_engine(run_folder, tmp_path / "x.edgecam", precision="mixed", backend="onnxruntime")
     assert list(tmp_path.iterdir()) == []
@@ -430,7 +430,7 @@ def test_a_graph_that_is_not_the_trained_network_is_found(
 def test_another_kind_of_name_is_refused_before_any_work(
     run_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, out: str, hint: str
 ) -> None:
-    monkeypatch.setattr(building, "_write_models", None)  # whoever gets this far fails
+    monkeypatch.setattr(building, "write_models", None)  # whoever gets this far fails
     with pytest.raises(OutputError, match=hint):
         build_engine(run_folder, tmp_path / out if out[0] != "." else Path(out))
 
@@ -439,7 +439,7 @@ def test_another_kind_of_name_is_refused_before_any_work(
 def test_what_is_there_and_no_bundle_is_left_alone(
     run_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, make: Any
 ) -> None:
-    monkeypatch.setattr(building, "_write_models", None)
+    monkeypatch.setattr(building, "write_models", None)
     make(tmp_path / "x.edgecam")
     with pytest.raises(OutputError, match="is not a bundle, so it is left alone"):
         build_engine(run_folder, tmp_path / "x.edgecam")

@@ -4,8 +4,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from edgecam_calibration.choose import choose, set_hash
+from edgecam_calibration.choose import choose, coverage, report_coverage, set_hash, without_judges
 from edgecam_calibration.evaluate import Labelled
+from edgecam_engines.errors import DataError
 
 
 def photos(counts: dict[int, int]) -> list[Labelled]:
@@ -46,3 +47,40 @@ def test_the_hash_of_a_set_is_of_its_contents(tmp_path: Path) -> None:
     assert set_hash([a, b]) == set_hash([b, a]) == set_hash([b, c])
     assert set_hash([a, b]) != set_hash([a, d])
     assert set_hash([a]) != set_hash([a, c])
+
+
+@pytest.fixture
+def files(tmp_path: Path) -> list[Labelled]:
+    """Four photos; the last has the contents of the first under another name."""
+    for name, content in (("a", b"1"), ("b", b"2"), ("c", b"33"), ("d", b"1")):
+        (tmp_path / name).write_bytes(content)
+    return [Labelled(tmp_path / name, label) for label, name in enumerate("abcd")]
+
+
+def test_photos_to_judge_by_do_not_calibrate_whatever_their_names(
+    files: list[Labelled], capsys: pytest.CaptureFixture[str]
+) -> None:
+    a, b, c, d = files
+    assert without_judges([b, c], [a]) == [b, c]
+    assert capsys.readouterr().err == ""
+    assert without_judges([a, b, c], [d]) == [b, c]
+    assert "1 calibration photos are photos to judge by and are left out; 2 remain" in capsys.readouterr().err
+
+
+def test_a_judge_that_is_gone_stops_nobody(files: list[Labelled]) -> None:
+    assert without_judges(files, [Labelled(Path("gone.jpg"), 0)]) == files
+
+
+def test_when_all_are_judges_nothing_is_proved_and_that_is_said(files: list[Labelled]) -> None:
+    with pytest.raises(DataError, match="--calibration DIR"):
+        without_judges(files[:1], files[3:])
+
+
+def test_classes_with_too_few_photos_are_named(capsys: pytest.CaptureFixture[str]) -> None:
+    available = photos({0: 9, 1: 1})
+    covered = coverage(draw(available, 6), available, ("cat", "dog", "eel"))
+    assert covered == [("cat", 5, 9), ("dog", 1, 1), ("eel", 0, 0)]
+    report_coverage(covered)
+    told = " ".join(capsys.readouterr().err.split())
+    assert "6 photos of 2 of 3 classes, 0 to 5 of each" in told
+    assert "Too few photos to calibrate on: dog (1 of 1), eel (0 of 0)." in told

@@ -15,10 +15,10 @@ from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
 from conftest import Models
-from edgecam_calibration.build import _write_fp16
 from edgecam_calibration.extremes import measure_extremes
 from edgecam_calibration.fp16 import find_risks, write_fp16
 from edgecam_calibration.lossless import as_rounded, check_fp16
+from edgecam_calibration.models import _write_fp16
 from edgecam_calibration.run import Run
 from edgecam_engines.engine import Features, Frames
 from edgecam_engines.head import Head

@@ -183,7 +183,7 @@ def test_a_ruined_layer_is_found_in_both_directions(small: Rig) -> None:
 def test_layers_are_looked_at_where_their_block_does_harm_and_everywhere_when_asked(
     models: Models, finished_run: Run, val_frames: Frames
 ) -> None:
-    chain = open_chain(models.path("fp32"), models.path("int8-cpu"), cpu_profile())
+    chain = open_chain(models.calibration, models.path("int8-cpu"), cpu_profile())
     batches = [val_frames[:2]]
     some = measure(chain, finished_run.head, batches)
     every = measure(chain, finished_run.head, batches, every_layer=True)

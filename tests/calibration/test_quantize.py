@@ -1,6 +1,8 @@
 """The four models of one run: what is quantized how, and whether it still is the same network."""
 
 from collections.abc import Iterator
+from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -9,9 +11,13 @@ import onnx
 import pytest
 from onnx import TensorProto, numpy_helper
 
+from calibration.test_equalize import frames as random_frames
+from calibration.test_equalize import random_net
+from calibration.test_equalize import run as run_net
 from conftest import Models
 from edgecam_calibration.fp16 import write_fp16
-from edgecam_calibration.quantize import TENSORRT, Calibration, Profile, cpu_profile
+from edgecam_calibration.quantization.ranges import METHODS
+from edgecam_calibration.quantize import TENSORRT, Calibration, Profile, Recipe, cpu_profile
 from edgecam_calibration.run import Run
 from edgecam_engines.engine import Frames
 from edgecam_engines.errors import DataError, EngineError
@@ -75,15 +81,16 @@ def test_both_profiles_come_from_one_pass_over_the_photos(models: Models) -> Non
     assert models.path("int8-cpu").read_bytes() != models.path("int8-tensorrt").read_bytes()
 
 
-def test_both_profiles_rest_on_the_same_ranges(for_cpu: Graph, for_tensorrt: Graph) -> None:
+def test_both_profiles_rest_on_the_same_ranges(tmp_path: Path, net: Calibration) -> None:
     """Unsigned: 255 steps over the range. Symmetric: 127 steps over its larger half."""
-    unsigned = {q.given: float(q.scale) * 255 for q in for_cpu.quantizers}
-    shared = [
-        (float(q.scale) * 127, unsigned[q.given]) for q in for_tensorrt.quantizers if q.given in unsigned
-    ]
-    assert len(shared) > 40
-    # ORT divides symmetric ranges by 127 or by 127.5; the difference is far below what is told apart here.
-    assert all(half * 0.98 <= whole <= 2 * half * 1.02 for half, whole in shared)
+    recipe = Recipe("min-max", centred=False)
+    for profile in (TENSORRT, cpu_profile()):
+        net.write(profile, tmp_path / profile.name, recipe=recipe)
+    unsigned = {q.given: float(q.scale) * 255 for q in Graph(tmp_path / "int8-cpu").quantizers}
+    signed = {q.given: float(q.scale) * 127 for q in Graph(tmp_path / "int8-tensorrt").quantizers}
+    assert len(signed) > 6
+    for name, half in signed.items():
+        assert half * 0.999 <= unsigned[name] <= 2 * half * 1.01
 
 
 def test_the_tensorrt_profile_is_symmetric_s8_throughout(for_tensorrt: Graph) -> None:
@@ -121,13 +128,31 @@ def test_the_cameras_bytes_are_the_quantized_tensor(for_cpu: Graph, for_tensorrt
     assert (float(for_tensorrt.pinned.scale), int(for_tensorrt.pinned.zero_point)) == (1.0, 0)
 
 
-def test_a_quantizer_before_a_clip_has_the_range_of_the_clip(for_tensorrt: Graph) -> None:
-    """Before ReLU6 the range is wide, and most of its steps would go to values that are cut off."""
-    quantizers = {q.made: q for q in for_tensorrt.dequantizers}
-    clips = [node for node in for_tensorrt.of("Clip") if node.input[0] in quantizers]
-    assert len(clips) > 30
-    for node in clips:
-        assert float(quantizers[node.input[0]].scale) * 127 <= 6.01
+def test_for_tensorrt_every_quantizer_has_a_convolution_to_read_it(for_tensorrt: Graph) -> None:
+    """Any other rounds for nobody, and keeps a convolution from being fused with its ReLU6 or its sum."""
+    readers = {name: node for node in for_tensorrt.of("Conv") for name in node.input[:1]}
+    pairs = {q.given: q.made for q in for_tensorrt.dequantizers if q.stored is None}
+    made = {q.made: pairs[q.made] for q in for_tensorrt.quantizers}
+    assert len(made) > 40
+    assert set(made.values()) <= set(readers)
+    for clip in for_tensorrt.of("Clip"):
+        assert clip.input[0] not in made.values()
+
+
+def test_for_tensorrt_what_leaves_a_depthwise_relu6_has_zero_in_its_middle(for_tensorrt: Graph) -> None:
+    """So that symmetric integers spend no steps on what cannot be."""
+    depthwise = {node.output[0] for node in for_tensorrt.of("Conv") if group_of(node) > 1}
+    scales = {q.given: float(q.scale) for q in for_tensorrt.quantizers}
+    clips = [node for node in for_tensorrt.of("Clip") if node.input[0] in depthwise]
+    assert len(clips) > 10
+    for clip in clips:
+        low, high = (float(for_tensorrt.constants[name]) for name in clip.input[1:])
+        assert high - low == pytest.approx(6)
+        assert scales[clip.output[0]] * 127 == pytest.approx(-low, rel=1e-3)
+
+
+def group_of(node: Any) -> int:
+    return next((a.i for a in node.attribute if a.name == "group"), 1)
 
 
 def test_in_the_cpu_profile_the_range_of_the_quantizer_is_the_relu6(for_cpu: Graph) -> None:
@@ -178,6 +203,43 @@ def calibrated(tmp_path_factory: pytest.TempPathFactory) -> Calibration:
     onnx.save(small_model(), path)
     rng = np.random.default_rng(0)
     return Calibration(path, [rng.integers(0, 256, (2, 16, 16, 3)).astype(np.uint8)])
+
+
+@pytest.fixture(scope="module")
+def net(tmp_path_factory: pytest.TempPathFactory) -> Calibration:
+    """Inverted residuals, small."""
+    path = tmp_path_factory.mktemp("net") / "net.onnx"
+    onnx.save(random_net(1, blocks=2), path)
+    return Calibration(path, [random_frames(8)])
+
+
+def test_a_kept_convolution_stays_as_it_was(tmp_path: Path, net: Calibration) -> None:
+    recipe = Recipe(equalized=False, centred=False)
+    for profile in (TENSORRT, cpu_profile()):
+        net.write(profile, tmp_path / "kept", kept=["deep0", "project1"], recipe=recipe)
+        graph = Graph(tmp_path / "kept")
+        original = {t.name: numpy_helper.to_array(t) for t in random_net(1, blocks=2).graph.initializer}
+        for name in ("deep0", "project1"):
+            (node,) = [node for node in graph.of("Conv") if node.name == name]
+            np.testing.assert_array_equal(graph.constants[node.input[1]], original[node.input[1]])
+            np.testing.assert_array_equal(graph.constants[node.input[2]], original[node.input[2]])
+        assert len(graph.weights) == len(graph.of("Conv")) - 2
+
+
+@pytest.mark.parametrize("bias_correction", [False, True])
+@pytest.mark.parametrize("ranges", METHODS)
+def test_every_recipe_gives_a_network_that_answers_nearly_alike(
+    tmp_path: Path, net: Calibration, ranges: str, bias_correction: bool
+) -> None:
+    given = random_frames(8)
+    wanted = run_net(random_net(1, blocks=2), given)
+    for profile in (TENSORRT, replace(cpu_profile(), reduce_range=True)):
+        for equalized, rounding in ((False, "nearest"), (True, "mse-mean"), (True, "outputs")):
+            recipe = Recipe(ranges, equalized, rounding, equalized, bias_correction)
+            net.write(profile, tmp_path / "int8.onnx", recipe=recipe)
+            with closing(OnnxRuntimeEngine(tmp_path / "int8.onnx", name="int8", fuse=False)) as engine:
+                got = engine.infer(given)
+            assert np.linalg.norm(got - wanted) < 0.3 * np.linalg.norm(wanted), recipe
 
 
 @pytest.mark.parametrize("reduce", [True, False])

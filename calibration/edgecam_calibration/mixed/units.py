@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from math import prod
 from typing import Any, Final
 
-from edgecam_calibration.quantize import QUANTIZED, always_float
+from edgecam_calibration.quantization.pairs import QUANTIZED, always_float
 
 FOLLOWERS: Final = ("Clip", "Relu", "Add")  # fused with the convolution before them, on every back end
 

@@ -3,6 +3,7 @@
 import json
 from collections.abc import Sequence
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Final
 
 from edgecam_calibration.mixed.boundaries import free_floats
@@ -41,10 +42,10 @@ def add_mixed(
     `models` names files in `folder`: "fp32" and the profiles' own. Returns the files that were added,
     "mixed-cpu" and "mixed-tensorrt". `batches` are calibration photos, as `BATCH` frames each.
     """
-    plain = folder / models["fp32"]
-    chain = open_chain(plain, folder / models[planned.name], planned)
     ranked, checked = share_out(batches)
-    plan = plan_for(chain, head, measure(chain, head, ranked), checked, profile=planned.name, target=target)
+    chain = open_chain(calibration, folder / models[planned.name], planned)
+    table = measure(chain, head, ranked)
+    plan = plan_for(chain, head, table, checked, profile=planned.name, target=target)
     for line in plan.lines():
         log.print(line, markup=False)
     write_json(folder / PLAN, plan.document())
@@ -52,15 +53,21 @@ def add_mixed(
     for profile in (planned, *others) if plan.ships else ():
         name = profile.name.replace("int8", "mixed")
         added[name] = f"models/{name}.onnx"
-        write_mixed(calibration, plain, profile, folder / added[name], plan.nodes)
+        write_mixed(calibration, folder / models["fp32"], profile, folder / added[name], plan.nodes)
     return added
 
 
-def open_chain(plain: Path, rounded: Path, profile: Profile) -> Chain:
-    """The float graph and its Q/DQ form, ready to be mixed. Symmetric S8 is computed in float here."""
+def open_chain(calibration: Calibration, rounded: Path, profile: Profile) -> Chain:
+    """The float graph and its Q/DQ form, ready to be mixed. Symmetric S8 is computed in float here.
+
+    The float graph is the one that was rounded: calibration may have scaled and lowered channels inside.
+    """
     import onnx
 
-    shaped = onnx.shape_inference.infer_shapes(onnx.load(plain))
+    with TemporaryDirectory() as place:
+        plain = Path(place) / "float.onnx"
+        calibration.write_float(profile, plain)
+        shaped = onnx.shape_inference.infer_shapes(onnx.load(plain))
     return Chain(slices_of(shaped, onnx.load(rounded), segments_of(shaped)), fuse=not profile.signed)
 
 
@@ -71,6 +78,7 @@ def write_mixed(
     import onnx
 
     calibration.write(profile, path, kept=kept)
+    kept = [*kept, *calibration.floats(profile)]
     model = free_floats(onnx.load(path), quantized_nodes(onnx.load(plain, load_external_data=False), kept))
     write_atomically(path, model.SerializeToString())
 
