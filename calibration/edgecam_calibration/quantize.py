@@ -77,19 +77,19 @@ class Calibration:
         So does the stem that the recipe leaves in float for symmetric profiles.
         """
         model, scales = self.prepared(recipe)
-        kept = {*kept, *self.floats(profile, recipe=recipe)}
-        steps = self._round(model, scales, profile, recipe, kept)
+        never = self.floats(profile, recipe=recipe)
+        steps = self._round(model, scales, profile, recipe, {*kept, *never})
         ranges = self.ranges(recipe, scales, symmetric=profile.signed)
         ranges |= _around(self._centre(model, scales, profile, recipe))
         if recipe.bias_correction:
             reference, _ = self.prepared(recipe)
             self._centre(reference, scales, profile, recipe)
             floats = replace(profile, quantize_bias=False)
-            trial = with_pairs(copy.deepcopy(model), floats, ranges, steps, kept=kept)
+            trial = with_pairs(copy.deepcopy(model), floats, ranges, steps, kept=kept, never=never)
             biases = constants(model)
             errors = bias_errors(reference, trial, self.seen.sample)
             replace_constants(model, {name: biases[name] + error for name, error in errors.items()})
-        quantized = with_pairs(model, profile, ranges, steps, kept=kept)
+        quantized = with_pairs(model, profile, ranges, steps, kept=kept, never=never)
         write_atomically(path, quantized.SerializeToString())
 
     def prepared(self, recipe: Recipe = DEFAULT) -> tuple[Any, Scales]:

@@ -50,11 +50,13 @@ def with_pairs(
     weight_steps: Mapping[str, NDArray[np.float32]],
     *,
     kept: Collection[str] = (),
+    never: Collection[str] = (),
 ) -> Any:
     """The graph with this profile's Q/DQ pairs; `model` is used up.
 
     `ranges` by tensor; `weight_steps` (o,) by weight, for weights that are on a grid already.
-    Nodes named in `kept` stay in float.
+    Nodes named in `kept` stay in float. Those in `never` do so in every model of this profile, so nothing is
+    rounded for them; what others hand to `kept` ones is rounded wherever it is when all are quantized.
     """
     from onnxruntime.quantization import QuantType
     from onnxruntime.quantization.calibrate import CalibrationMethod, TensorsData
@@ -71,7 +73,7 @@ def with_pairs(
         activation,
         TensorsData(CalibrationMethod.MinMax, measured),
         [],
-        [*always_float(model), *kept],
+        [*always_float(model), *kept, *never],
         [*QUANTIZED],
         {
             "ActivationSymmetric": profile.signed,
@@ -87,7 +89,7 @@ def with_pairs(
         quantizer.quantize_model()
     quantized = quantizer.model.model
     if profile.signed:
-        drop_unread_pairs(quantized, kept)
+        drop_unread_pairs(quantized, never)
     return quantized
 
 
