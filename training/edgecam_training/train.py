@@ -35,7 +35,7 @@ from edgecam_training.losses import mixed_cross_entropy
 from edgecam_training.map_losses import map_loss
 from edgecam_training.mixing import MIXES, Given, Mixed, parse_mixes, pick, unmixed
 from edgecam_training.mixing.saliency import true_class_maps
-from edgecam_training.model import Model
+from edgecam_training.model import Model, read_tensors
 from edgecam_training.options import Options, load_options, save_options
 from edgecam_training.penalties import l1_penalty, l2_penalty, penalized_weights
 from edgecam_training.seam import add_correlation, drop_correlation, tapped
@@ -94,13 +94,15 @@ def train_with(
     )
 
     # -- the network and its optimizer
-    model = make_model(options, split.classes, train_set.labels).to(
-        team.device, memory_format=torch.channels_last
-    )
+    model = make_model(options, split.classes, train_set.labels)
+    if options.init:
+        load_init(model, Path(options.init), split)
+    model = model.to(team.device, memory_format=torch.channels_last)
     ema = Ema(model, options.ema)
     team.sync_norms(model)
     optimizer = make_optimizer(model, options)
-    checkpoint = Checkpoint(run / "checkpoint.pt", model, ema, optimizer, _fingerprint(split, options))
+    fingerprint = _fingerprint(split, options)
+    checkpoint = Checkpoint(run / "checkpoint.pt", model, ema, optimizer, fingerprint)
     start = Position(0, 0)
     if resume and checkpoint.path.exists():
         start = checkpoint.load()
@@ -119,9 +121,9 @@ def train_with(
     alarm = Alarm(options.checkpoint_minutes, clock)
     with stop_on_signal() as stop, bar() as progress:
         task = progress.add_task(
-            "Training", total=options.epochs * steps, completed=start.epoch * steps, note=""
+            "Training", total=options.float_epochs * steps, completed=start.epoch * steps, note=""
         )
-        for epoch in range(start.epoch, options.epochs):
+        for epoch in range(start.epoch, options.float_epochs):
             here = start if epoch == start.epoch else Position(epoch, 0)
             began, losses, first_step = clock(), list(here.losses), here.step
             unfreeze(model, epoch, options)
@@ -146,7 +148,7 @@ def train_with(
                     optimizer,
                     options,
                     step=epoch * steps + step,
-                    total=options.epochs * steps,
+                    total=options.float_epochs * steps,
                     per_epoch=steps,
                 )
                 n = min(options.batch, len(split.train) - step * options.batch)
@@ -179,19 +181,63 @@ def train_with(
                         **_pace((len(losses) - first_step) * options.batch, clock() - began),
                     }
                 )
-                record(run, history, options.epochs)
+                record(run, history, options.float_epochs)
                 checkpoint.save(Position(epoch + 1, 0))
             if team.total(stop.asked) > 0:  # asked for while the epoch was judged
                 raise stopped(team, data, val, run)
+
+    # -- learning to be rounded
+    trained = drop_correlation(ema.model)
+    student = None
+    if options.qat:
+        from edgecam_training.qat import Stopped, tune
+
+        trained.load_state_dict(team.told(trained.state_dict() if team.leads else None))  # averaged there alone
+        try:
+            student = tune(
+                team, trained, options, train_set, val_frames, run, fingerprint, resume=resume, clock=clock
+            )
+        except Stopped:
+            raise stopped(team, data, val, run) from None
 
     # -- what is kept
     if not team.leads:
         return team.told(None)
     from edgecam_training.finish import finish
 
-    judged = judge(ema.model, val_frames, val_labels, split.classes, team.device)
-    finish(run, drop_correlation(ema.model).cpu(), options, split, val_frames, judged, history)
+    judged = judge(trained, val_frames, val_labels, split.classes, team.device)
+    finish(run, trained.cpu(), options, split, val_frames, judged, history)
+    if student is not None:
+        from edgecam_training.qat import keep_student
+
+        keep_student(run, student.cpu(), options.input_hw)
     return team.told(judged)
+
+
+def load_init(model: Model, init: Path, split: Split) -> None:
+    """Start from a finished run's weights. Raises TrainingError when it is no such run, or not one of these
+    photos: one that it learned from must not judge now."""
+    from edgecam_calibration.run import open_run
+
+    other = open_run(init)
+    if other.head.classes != split.classes:
+        raise TrainingError(
+            f"{init} knows the classes {', '.join(other.head.classes)}, but the photos show "
+            f"{', '.join(split.classes)}.\nGive --init the run that these photos made."
+        )
+    learned = {entry["sha256"] for entry in json.loads((init / "split.json").read_text())["train"]}
+    if seen := sum(item.digest in learned for item in split.val):
+        raise TrainingError(
+            f"{init} learned from {seen} of the {len(split.val)} photos that would judge now.\n"
+            f"Give the same photos, --val-share and --seed as it had, or judge by others with --val."
+        )
+    try:
+        model.load_state_dict(read_tensors(init / "weights.safetensors"), strict=False)
+    except RuntimeError as error:
+        raise TrainingError(
+            f"The weights of {init} do not fit this network.\nLeave --backbone, --head and --dim out: "
+            f"a run that goes on from another has its settings."
+        ) from error
 
 
 def make_model(options: Options, classes: tuple[str, ...], labels: NDArray[np.int64]) -> Model:
@@ -296,7 +342,7 @@ def one_step(
     share of the batch, so the gradient is that of the mean over the batch, however the parts differ.
     """
     rng = torch.Generator().manual_seed(_seed_of(options.seed, epoch, step))
-    mixed = mix(model, batch, options, rng, clean=epoch >= options.epochs - options.clean_epochs)
+    mixed = mix(model, batch, options, rng, clean=epoch >= options.float_epochs - options.clean_epochs)
     learner = learner or Learner(model, options)
     optimizer.zero_grad()
     value = seen = 0.0

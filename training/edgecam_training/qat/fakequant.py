@@ -18,22 +18,26 @@ class FakeQuantize(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, x: Tensor, scale: Tensor, zero: Tensor, low: int, high: int) -> Tensor:
-        whole = zero.detach().round()
-        y = torch.fake_quantize_per_tensor_affine(x, scale.detach(), whole.int(), low, high)
-        ctx.save_for_backward(x, y, scale)
-        ctx.range = (low - whole) * scale, (high - whole) * scale
+        whole, step = round(zero.item()), scale.item()
+        # Four passes in place: torch.fake_quantize_per_tensor_affine takes four times as long on a CPU.
+        y = x.div(scale.detach()).round_().clamp_(low - whole, high - whole).mul_(scale.detach())
+        ctx.save_for_backward(x, y)
+        ctx.grid = step, (low - whole) * step, (high - whole) * step
         return y
 
     @staticmethod
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, Tensor, Tensor, None, None]:
-        (grad,) = grads
-        x, y, scale = ctx.saved_tensors
-        bottom, top = ctx.range
-        inside = (x >= bottom) & (x <= top)
-        passed = grad * inside
-        by_scale = (grad * torch.where(inside, y - x, y)).sum() / scale
-        by_zero = (passed.sum() - grad.sum()) * scale
-        return passed, by_scale.view_as(scale), by_zero.view_as(scale), None, None
+        (grad,), (x, y) = grads, ctx.saved_tensors
+        step, bottom, top = ctx.grid
+        passed = torch.ops.aten.hardtanh_backward(grad, x, bottom, top)
+        by_scale = (_dot(grad, y) - _dot(passed, x)) / step
+        by_zero = (passed.sum() - grad.sum()) * step
+        return passed, by_scale, by_zero, None, None
+
+
+def _dot(a: Tensor, b: Tensor) -> Tensor:
+    """The sum of all products; channels go last, where they lie in memory."""
+    return torch.dot(*(t.movedim(1, -1).reshape(-1) if t.ndim == 4 else t.reshape(-1) for t in (a, b)))
 
 
 def fake_quantize(x: Tensor, scale: Tensor, zero: Tensor, low: int, high: int) -> Tensor:

@@ -30,7 +30,9 @@ def conv(x: Tensor, weight: Tensor, bias: Tensor | None, attributes: Attributes)
 def _clip(inputs: Inputs, _: Attributes) -> Tensor:
     x, low, high = (*inputs, None, None)[:3]
     assert x is not None
-    return torch.clamp(x, None if low is None else low.item(), None if high is None else high.item())
+    if low is None or high is None:
+        return torch.clamp(x, low, high)
+    return F.hardtanh(x, low.item(), high.item())  # half the time of a clamp on the way back
 
 
 def _reshape(inputs: Inputs, attributes: Attributes) -> Tensor:

@@ -23,8 +23,9 @@ class Grid(NamedTuple):
 class Ranges(nn.Module):
     """Rounds each of a profile's activations by its own scale and zero point.
 
-    `grids` are the calibrated ones, where learning begins. Tensors in `tied` share the grid of another:
-    what is rounded before a clip loses nothing if it has the steps of what comes out. `pinned` never learn.
+    `grids` are the calibrated ones, where learning begins. Tensors in `tied` are read by a clip alone and
+    take the grid of what comes out of it: rounding them too then changes nothing, so it is left out here.
+    `pinned` never learns.
     Scales learn as logarithms, so that a step changes all of them in proportion; zero points as shares of
     the range, and only where they are not at its end (what a ReLU leaves needs no room below zero).
     """
@@ -55,7 +56,9 @@ class Ranges(nn.Module):
 
     def forward(self, name: str, x: Tensor) -> Tensor:
         """Round the tensor of that name."""
-        if self.how == "average" and self.training and name not in self.tied and name != self.pinned:
+        if name in self.tied:
+            return x
+        if self.how == "average" and self.training and name != self.pinned:
             self._follow(self._place[name], x)
         scale, zero = self.grid(name)
         return fake_quantize(x, scale, zero, self.low, self.high)
