@@ -6,7 +6,7 @@ range is halved where the processor's 16-bit sums would saturate (x86 without VN
 
 import logging
 import tempfile
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -64,8 +64,8 @@ class Calibration:
                 ) from error
             self.ranges = calibrator.compute_data()
 
-    def write(self, profile: Profile, path: Path) -> None:
-        """Write the graph with this profile's Q/DQ pairs."""
+    def write(self, profile: Profile, path: Path, *, kept: Collection[str] = ()) -> None:
+        """Write the graph with this profile's Q/DQ pairs; the nodes named in `kept` stay in float."""
         from onnxruntime.quantization import QuantType
         from onnxruntime.quantization.qdq_quantizer import QDQQuantizer
         from onnxruntime.quantization.quant_utils import load_model_with_shape_infer
@@ -80,7 +80,7 @@ class Calibration:
             activation,
             self.ranges,
             [],
-            [*_kept_in_float(model), *before_divisions(model)],
+            [*_kept_in_float(model), *before_divisions(model), *kept],
             [*QUANTIZED],
             {
                 "ActivationSymmetric": profile.signed,
