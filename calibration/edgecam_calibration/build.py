@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from edgecam_calibration.choose import choose
 from edgecam_calibration.evaluate import Labelled, PhotoFrames, load_labelled
 from edgecam_calibration.gate import Bounds, Reference, Verdict, failed, judge, refer, time_engines
+from edgecam_calibration.learned import Learned, find_learned, write_learned
 from edgecam_calibration.quantize import TENSORRT, Calibration, cpu_profile, write_fp16
 from edgecam_calibration.run import Run, open_run, still_there
 from edgecam_calibration.write import write_bundle
@@ -27,6 +28,7 @@ from edgecam_engines.onnxruntime import OnnxRuntimeEngine
 from edgecam_engines.place import WorkFolder, check_out, swap_in
 
 CALIBRATION_PHOTOS: Final = 128
+RETRIED: Final = "so INT8 as it was trained (--qat) is tried next"
 PRECISIONS: Final = ("fp32", "fp16", "int8")
 
 
@@ -88,7 +90,8 @@ def build_engine(
         reference = _reference(opened, opened_here("onnxruntime", "fp32", models["fp32"]))
         engines: list[Engine] = []  # of those that ran
         verdicts: list[Verdict] = []
-        for candidate in _candidates(models, precision, chosen_backend):
+
+        def measured(candidate: Candidate) -> Verdict:
             names = {"precision": candidate.precision, "backend": candidate.backend}
             try:
                 engine = opened_here(candidate.backend, candidate.precision, candidate.file)
@@ -96,12 +99,25 @@ def build_engine(
             except EngineError as error:  # one that cannot be built is refused; the others may pass
                 verdict = failed(error, reference, **names)
             verdicts.append(verdict)
-            engines += [engine] if verdict.ran else []
+            engines.extend([engine] if verdict.ran else [])
+            return verdict
+
+        learned = find_learned(run)
+        for candidate in _candidates(models, precision, chosen_backend):
+            if not measured(candidate).passed and candidate.precision == "int8" and learned:
+                file = _write_learned(learned, candidate.backend, folder, models, calibrators)
+                verdicts[-1] = replace(verdicts[-1], reasons=[*verdicts[-1].reasons, RETRIED])
+                measured(replace(candidate, file=file))
         latencies = iter(time_engines(engines, reference.frames[0], clock=time.perf_counter))
         verdicts = [replace(v, latency_ms=round(next(latencies), 3)) if v.ran else v for v in verdicts]
         winner = min((v for v in verdicts if v.passed), key=lambda v: v.latency_ms or 0.0, default=None)
         if chosen_backend != "tensorrt" and precision in {"auto", "int8"}:
-            verdicts.append(_judge_for_tensorrt(folder / models["int8-tensorrt"], opened, reference, bounds))
+            verdict = _judge_for_tensorrt(folder / models["int8-tensorrt"], opened, reference, bounds)
+            verdicts.append(verdict)
+            if not verdict.passed and learned:
+                file = _write_learned(learned, "tensorrt", folder, models, calibrators)
+                verdicts[-1] = replace(verdict, reasons=[*verdict.reasons, RETRIED])
+                verdicts.append(_judge_for_tensorrt(folder / file, opened, reference, bounds))
         for verdict in verdicts:
             log.print(_line(verdict, winner), markup=False)
         if winner is None:
@@ -141,6 +157,18 @@ def _write_models(run: Run, folder: Path, calibrators: list[Labelled]) -> dict[s
     calibration.write(cpu_profile(), folder / models["int8-cpu"])
     calibration.write(TENSORRT, folder / models["int8-tensorrt"])
     return models
+
+
+def _write_learned(
+    learned: Learned, backend: str, folder: Path, models: dict[str, str], calibrators: list[Labelled]
+) -> str:
+    """The INT8 model that the trainer made to be rounded, in the place of the calibrated one; its file."""
+    profile = TENSORRT if backend == "tensorrt" else cpu_profile()
+    (folder / models[profile.name]).unlink()
+    models[profile.name] = f"models/{profile.name}-trained.onnx"
+    batches = _batches(calibrators[:8], _input_hw(learned.graph))
+    write_learned(learned, profile, folder / models[profile.name], batches)
+    return models[profile.name]
 
 
 def _batches(photos: list[Labelled], hw: tuple[int, int], size: int = 8) -> Iterator[NDArray[np.uint8]]:

@@ -1,10 +1,14 @@
 """What quantization-aware training leaves in a run: a graph made to be rounded, and the ranges it learned."""
 
 import json
+from collections.abc import Iterable
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import Final
 
+from edgecam_calibration.quantize import Calibration, Profile
+from edgecam_engines.engine import Frames
 from edgecam_engines.errors import TrainingError
 from edgecam_engines.files import sha256_of, write_json
 
@@ -20,6 +24,15 @@ class Learned:
 
     graph: Path  # float weights that are meant to be rounded; not the run's FP32 model
     grids: dict[str, Grids]  # by profile
+
+
+def write_learned(learned: Learned, profile: Profile, path: Path, batches: Iterable[Frames]) -> None:
+    """Write an INT8 model with the ranges that were learned for this profile.
+
+    `batches` are calibration frames for tensors that no range was learned for; one batch is plenty.
+    """
+    calibration = Calibration(learned.graph, islice(batches, 1))
+    calibration.write(profile, path, grids=learned.grids.get(profile.name, {}))
 
 
 def save_learned(learned: Learned) -> None:

@@ -6,7 +6,7 @@ range is halved where the processor's 16-bit sums would saturate (x86 without VN
 
 import logging
 import tempfile
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -64,8 +64,18 @@ class Calibration:
                 ) from error
             self.ranges = calibrator.compute_data()
 
-    def write(self, profile: Profile, path: Path, *, kept: Collection[str] = ()) -> None:
-        """Write the graph with this profile's Q/DQ pairs; the nodes named in `kept` stay in float."""
+    def write(
+        self,
+        profile: Profile,
+        path: Path,
+        *,
+        kept: Collection[str] = (),
+        grids: Mapping[str, tuple[float, int]] | None = None,
+    ) -> None:
+        """Write the graph with this profile's Q/DQ pairs; the nodes named in `kept` stay in float.
+
+        `grids` (a tensor's name -> scale and zero point) stand in the place of calibrated ranges.
+        """
         from onnxruntime.quantization import QuantType
         from onnxruntime.quantization.qdq_quantizer import QDQQuantizer
         from onnxruntime.quantization.quant_utils import load_model_with_shape_infer
@@ -86,7 +96,10 @@ class Calibration:
                 "ActivationSymmetric": profile.signed,
                 "WeightSymmetric": True,
                 "QuantizeBias": profile.quantize_bias,
-                "TensorQuantOverrides": _pinned_input(model, activation),
+                "TensorQuantOverrides": {
+                    **_pinned_input(model, activation),
+                    **_given(grids or {}, activation),
+                },
             },
         )
         with _quiet_root_logger():
@@ -158,6 +171,20 @@ def _kept_in_float(model: Any) -> list[str]:
 
 def _feeds_scale(model: Any, tensor: str) -> bool:
     return any(tensor in node.input and node.op_type == "Mul" for node in model.graph.node)
+
+
+def _given(grids: Mapping[str, tuple[float, int]], activation: Any) -> dict[str, list[dict[str, Any]]]:
+    kind = np.int8 if activation.name == "QInt8" else np.uint8
+    return {
+        name: [
+            {
+                "quant_type": activation,
+                "scale": np.array(scale, dtype=np.float32),
+                "zero_point": np.array(zero_point, dtype=kind),
+            }
+        ]
+        for name, (scale, zero_point) in grids.items()
+    }
 
 
 def _pinned_input(model: Any, activation: Any) -> dict[str, list[dict[str, Any]]]:

@@ -35,7 +35,7 @@ def write_gate_report(path: Path, gate: dict[str, Any]) -> None:
 
 
 def _row(candidate: dict[str, Any], chosen: tuple[str, str]) -> list[str]:
-    shipped = (candidate["precision"], candidate["backend"]) == chosen
+    shipped = candidate["passed"] and (candidate["precision"], candidate["backend"]) == chosen
     verdict = "ships" if shipped else "passes" if candidate["passed"] else "; ".join(candidate["reasons"])
     latency = candidate["latency_ms"]
     return [

@@ -173,7 +173,7 @@ def train(
         float, typer.Option(help="Highest learning rate of learned ranges.")
     ] = DEFAULT.qat_lr_ranges,
     init: Annotated[
-        str, typer.Option(help="A finished run to go on from with --qat, in its settings where none are given.")
+        str, typer.Option(help="A finished run to go on from with --qat, and in its settings.")
     ] = "",
     val_share: Annotated[float, typer.Option(help="Validation share without DATA/val.")] = DEFAULT.val_share,
     balance: Annotated[

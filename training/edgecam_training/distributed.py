@@ -76,7 +76,7 @@ class Team:
         """The mean over all processes, in place."""
         for tensor in tensors if self.size > 1 else []:
             dist.all_reduce(tensor)
-            tensor /= self.size
+            tensor.div_(self.size)
 
     def whole(self, part: Tensor, n: int) -> Tensor:
         """Each process's places rank, rank + size, ... of a batch -> all its n places in order, (n, ...)."""

@@ -8,6 +8,7 @@ import shlex
 import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +29,7 @@ from edgecam_training.data import Split, cache_folder, decode, find_photos
 from edgecam_training.distributed import ALONE, Team, joined, without_sync
 from edgecam_training.ema import Ema
 from edgecam_training.heads import load_balance, routings
+from edgecam_training.init import begun_with
 from edgecam_training.items import Item
 from edgecam_training.judge import Judged, judge
 from edgecam_training.keep import kept
@@ -35,11 +37,25 @@ from edgecam_training.losses import mixed_cross_entropy
 from edgecam_training.map_losses import map_loss
 from edgecam_training.mixing import MIXES, Given, Mixed, parse_mixes, pick, unmixed
 from edgecam_training.mixing.saliency import true_class_maps
-from edgecam_training.model import Model, read_tensors
+from edgecam_training.model import Model
 from edgecam_training.options import Options, load_options, save_options
 from edgecam_training.penalties import l1_penalty, l2_penalty, penalized_weights
 from edgecam_training.seam import add_correlation, drop_correlation, tapped
 from edgecam_training.shards import ShardPhotos, shard_numbers
+
+
+@dataclass(frozen=True)
+class Stage:
+    """What every stage of a run works with."""
+
+    team: Team
+    options: Options
+    photos: "Photos"  # to learn from
+    val_frames: NDArray[np.uint8]  # (n, h, w, 3)
+    run: Path
+    fingerprint: str  # of the photos and settings
+    resume: bool
+    clock: Callable[[], float]
 
 
 @dataclass(frozen=True)
@@ -94,19 +110,14 @@ def train_with(
     )
 
     # -- the network and its optimizer
-    model = make_model(options, split.classes, train_set.labels)
-    if options.init:
-        load_init(model, Path(options.init), split)
-    model = model.to(team.device, memory_format=torch.channels_last)
+    model = begun_with(options.init, make_model(options, split.classes, train_set.labels), split).to(
+        team.device, memory_format=torch.channels_last
+    )
     ema = Ema(model, options.ema)
     team.sync_norms(model)
     optimizer = make_optimizer(model, options)
-    fingerprint = _fingerprint(split, options)
-    checkpoint = Checkpoint(run / "checkpoint.pt", model, ema, optimizer, fingerprint)
-    start = Position(0, 0)
-    if resume and checkpoint.path.exists():
-        start = checkpoint.load()
-        log.print(f"Going on at epoch {start.epoch + 1}, step {start.step}.")
+    checkpoint = Checkpoint(run / "checkpoint.pt", model, ema, optimizer, _fingerprint(split, options))
+    start = began_at(checkpoint, resume=resume)
     # Only now is anything written: settings that do not work leave no run behind, and photos that are
     # not this run's leave it as it was.
     if team.leads:
@@ -187,57 +198,32 @@ def train_with(
                 raise stopped(team, data, val, run)
 
     # -- learning to be rounded
-    trained = drop_correlation(ema.model)
-    student = None
     if options.qat:
-        from edgecam_training.qat import Stopped, tune
+        from edgecam_training.qat import learn_rounding
 
-        trained.load_state_dict(team.told(trained.state_dict() if team.leads else None))  # averaged there alone
-        try:
-            student = tune(
-                team, trained, options, train_set, val_frames, run, fingerprint, resume=resume, clock=clock
-            )
-        except Stopped:
-            raise stopped(team, data, val, run) from None
+        learn_rounding(
+            Stage(team, options, train_set, val_frames, run, checkpoint.fingerprint, resume, clock),
+            drop_correlation(ema.model),
+            partial(stopped, team, data, val, run),
+        )
 
     # -- what is kept
     if not team.leads:
         return team.told(None)
     from edgecam_training.finish import finish
 
-    judged = judge(trained, val_frames, val_labels, split.classes, team.device)
-    finish(run, trained.cpu(), options, split, val_frames, judged, history)
-    if student is not None:
-        from edgecam_training.qat import keep_student
-
-        keep_student(run, student.cpu(), options.input_hw)
+    judged = judge(ema.model, val_frames, val_labels, split.classes, team.device)
+    finish(run, drop_correlation(ema.model).cpu(), options, split, val_frames, judged, history)
     return team.told(judged)
 
 
-def load_init(model: Model, init: Path, split: Split) -> None:
-    """Start from a finished run's weights. Raises TrainingError when it is no such run, or not one of these
-    photos: one that it learned from must not judge now."""
-    from edgecam_calibration.run import open_run
-
-    other = open_run(init)
-    if other.head.classes != split.classes:
-        raise TrainingError(
-            f"{init} knows the classes {', '.join(other.head.classes)}, but the photos show "
-            f"{', '.join(split.classes)}.\nGive --init the run that these photos made."
-        )
-    learned = {entry["sha256"] for entry in json.loads((init / "split.json").read_text())["train"]}
-    if seen := sum(item.digest in learned for item in split.val):
-        raise TrainingError(
-            f"{init} learned from {seen} of the {len(split.val)} photos that would judge now.\n"
-            f"Give the same photos, --val-share and --seed as it had, or judge by others with --val."
-        )
-    try:
-        model.load_state_dict(read_tensors(init / "weights.safetensors"), strict=False)
-    except RuntimeError as error:
-        raise TrainingError(
-            f"The weights of {init} do not fit this network.\nLeave --backbone, --head and --dim out: "
-            f"a run that goes on from another has its settings."
-        ) from error
+def began_at(checkpoint: Checkpoint, *, resume: bool) -> Position:
+    """Where to go on: at the checkpoint, whose state is put back, or at the very start."""
+    if not (resume and checkpoint.path.exists()):
+        return Position(0, 0)
+    start = checkpoint.load()
+    log.print(f"Going on at epoch {start.epoch + 1}, step {start.step}.")
+    return start
 
 
 def make_model(options: Options, classes: tuple[str, ...], labels: NDArray[np.int64]) -> Model:

@@ -1,4 +1,6 @@
-"""The exported graph's weights as functions of the network's parameters: what `export` folds, with gradients."""
+"""The exported graph's weights as functions of the network's parameters: folding, with gradients."""
+
+from itertools import pairwise
 
 import torch
 from torch import Tensor, nn
@@ -49,9 +51,8 @@ def affine(norm: nn.BatchNorm2d) -> tuple[Tensor, Tensor]:
 
 def _pairs(chain: nn.Sequential) -> list[tuple[nn.Conv2d, nn.BatchNorm2d]]:
     """Each convolution in a chain with the norm that follows it."""
-    children = list(chain.children())
     found = []
-    for before, after in zip(children, children[1:], strict=False):
+    for before, after in pairwise(chain.children()):
         conv = before[-1] if isinstance(before, nn.Sequential) else before
         if isinstance(conv, nn.Conv2d) and isinstance(after, nn.BatchNorm2d):
             found.append((conv, after))

@@ -50,7 +50,7 @@ class Graph(NamedTuple):
 
 
 def read_graph(path: Path) -> Graph:
-    """Read a graph from `export_onnx` or its INT8 form. Raises TrainingError for an operator not known here."""
+    """Read a graph from `export_onnx` or its INT8 form. Raises TrainingError for an unknown operator."""
     graph = onnx.load(path).graph
     arrays = {t.name: numpy_helper.to_array(t) for t in graph.initializer}
     arrays |= {n.output[0]: _value(n) for n in graph.node if n.op_type == "Constant"}
@@ -113,7 +113,7 @@ def run_graph(
 def _rounding(
     graph: Any, arrays: Mapping[str, Any]
 ) -> tuple[dict[str, str], dict[str, Grid], dict[str, str]]:
-    """Rounded activations' names -> their source, the sources' grids, and rounded parameters -> their name."""
+    """Rounded activations' names -> their source, the sources' grids, rounded parameters -> their name."""
     sources: dict[str, str] = {}
     grids: dict[str, Grid] = {}
     stored: dict[str, str] = {}

@@ -1,4 +1,4 @@
-"""What learning to be rounded leaves in the run folder: a graph of its own, and the ranges that go with it."""
+"""What learning to be rounded leaves in the run folder: a graph, and the ranges that go with it."""
 
 from pathlib import Path
 

@@ -66,7 +66,7 @@ class Ranges(nn.Module):
     def grid(self, name: str) -> tuple[Tensor, Tensor]:
         """Scale and zero point (not yet a whole number) of a tensor, of one number each."""
         i = self._place[name]
-        scale, zero = self.log_scale[i].exp(), self.zero[i] * 255
+        scale, zero = self.log_scale[i].exp(), (self.zero[i] * 255).clamp(self.low, self.high)
         scale = scale if self._moves[i] else scale.detach()
         return scale, zero if self._moves[i] and self._shifts[i] else zero.detach()
 
@@ -90,5 +90,5 @@ class Ranges(nn.Module):
         found = {}
         for name in self._place:
             scale, zero = self.grid(name)
-            found[name] = Grid(scale.item(), min(max(round(zero.item()), self.low), self.high))
+            found[name] = Grid(scale.item(), round(zero.item()))
         return found

@@ -22,55 +22,55 @@ from edgecam_engines.files import write_atomically
 from edgecam_engines.signals import stop_on_signal
 from edgecam_training.batches import Frames, epoch_batches, steps_per_epoch
 from edgecam_training.checkpoint import Alarm, Checkpoint, Position
-from edgecam_training.distributed import Team
 from edgecam_training.ema import Ema
 from edgecam_training.model import Model
 from edgecam_training.options import Options
 from edgecam_training.qat.compare import distances
+from edgecam_training.qat.keep import keep_student
 from edgecam_training.qat.lesson import Lesson, freeze_idle, make_optimizer, one_step, set_rates
 from edgecam_training.qat.prepare import make_student
 from edgecam_training.qat.student import Student
 
 if TYPE_CHECKING:
-    from edgecam_training.train import Photos
+    from edgecam_training.train import Stage
 
 
-class Stopped(Exception):
-    """Asked to stop; the state is saved."""
+def learn_rounding(stage: "Stage", teacher: Model, stopped: Callable[[], BaseException]) -> None:
+    """Teach a copy of the float network to be rounded, and leave it in the run folder.
+
+    `teacher` is the averaged network, whose weights the leader alone has; it stays as it is. `stopped()`
+    says how to go on with a run that was asked to stop, and gives what to raise then.
+    """
+    team = stage.team
+    teacher.load_state_dict(team.told(teacher.state_dict() if team.leads else None))
+    student = tune(stage, teacher, stopped)
+    if team.leads:
+        keep_student(stage.run, student.cpu(), stage.options.input_hw)
 
 
-def tune(
-    team: Team,
-    teacher: Model,
-    options: Options,
-    photos: "Photos",
-    val_frames: NDArray[np.uint8],
-    run: Path,
-    fingerprint: str,
-    *,
-    resume: bool,
-    clock: Callable[[], float],
-) -> Student:
+def tune(stage: "Stage", teacher: Model, stopped: Callable[[], BaseException]) -> Student:
     """Train `options.qat` epochs; returns the averaged student, in evaluation.
 
-    `teacher` is in evaluation and learns nothing; `photos` are those to train on. A stopped run goes on bit
-    by bit as if it had not been. Raises TrainingError, OutputError, Stopped.
+    `teacher` is in evaluation and learns nothing. A stopped run goes on bit by bit as if it had not been.
+    Raises TrainingError, OutputError, and what `stopped` gives.
     """
+    team, options, photos, val_frames = stage.team, stage.options, stage.photos, stage.val_frames
+    run = stage.run
     log.print(f"Calibrating, then {options.qat} epochs of learning to be rounded.")
     student = made(teacher, options, photos.frames, photos.labels).to(team.device)
     lesson = Lesson(student, teacher)
     freeze_idle(lesson, torch.from_numpy(np.array(val_frames[:2])).to(team.device))
     ema = Ema(student, options.ema)
     optimizer = make_optimizer(student, options)
-    state = Checkpoint(run / "qat.pt", student, ema, optimizer, _with_weights(fingerprint, teacher))
-    start = state.load() if resume and state.path.exists() else Position(0, 0)
+    state = Checkpoint(run / "qat.pt", student, ema, optimizer, _with_weights(stage.fingerprint, teacher))
+    start = state.load() if stage.resume and state.path.exists() else Position(0, 0)
     rows = _rows_before(run / "qat.jsonl", start.epoch)
     if team.leads and start == Position(0, 0):
         rows = [{"epoch": 0, "train_loss": None, "val": _val(student.eval(), teacher, val_frames)}]
         _record(run, rows)
 
     steps = steps_per_epoch(len(photos.labels), options.batch)
-    alarm = Alarm(options.checkpoint_minutes, clock)
+    alarm = Alarm(options.checkpoint_minutes, stage.clock)
     with stop_on_signal() as stop, bar() as progress:
         task = progress.add_task(
             "Rounding", total=options.qat * steps, completed=start.epoch * steps + start.step, note=""
@@ -110,7 +110,7 @@ def tune(
                     alarm.restart()
                 if asked:
                     batches.close()
-                    raise Stopped
+                    raise stopped()
             if team.leads:
                 loss = float(np.mean(losses)) if losses else None
                 averaged = _as_student(ema)
@@ -120,7 +120,7 @@ def tune(
                 _record(run, rows)
                 state.save(Position(epoch + 1, 0))
             if team.total(stop.asked) > 0:  # asked for while the epoch was judged
-                raise Stopped
+                raise stopped()
     return _as_student(ema)
 
 
