@@ -55,7 +55,8 @@ def make_student(
 
 
 def _check(model: Model, graph: Graph, frames: NDArray[np.uint8]) -> None:
-    """That the graph, given the folded parameters, computes what the network computes."""
+    """That the graph, given the folded parameters, computes what the network computes, and that all of its
+    convolutions are among them: one that the exporter merged with another would stay as it is."""
     photos = torch.from_numpy(frames)
 
     def unrounded(step: Step, values: dict[str, torch.Tensor]) -> tuple[torch.Tensor, torch.Tensor | None]:
@@ -65,6 +66,13 @@ def _check(model: Model, graph: Graph, frames: NDArray[np.uint8]) -> None:
     with torch.no_grad():
         wanted = model(photos)
         found = run_graph(graph, photos, folded(model), lambda _, x: x, unrounded)[graph.features]
+        known = folded(model)
+    lost = [s.name for s in graph.steps if s.op == "Conv" and not set(s.inputs[1:]) <= set(known)]
+    if lost:
+        raise TrainingError(
+            f"--qat cannot train this network: {', '.join(lost[:5])} take no parameter of it.\n"
+            f"Train without --qat, or with the default backbone and head."
+        )
     error = (found - wanted).abs().max() / wanted.abs().max()
     if not error < 1e-3:
         raise TrainingError(

@@ -9,7 +9,7 @@ from edgecam_calibration.quantize import Profile
 from edgecam_training.model import Model
 from edgecam_training.qat.fakequant import fake_bias, fake_weight, room_for_bias, weight_scale
 from edgecam_training.qat.fold import folded
-from edgecam_training.qat.graph import Graph, Step, run_graph
+from edgecam_training.qat.graph import Graph, Round, Step, run_graph
 from edgecam_training.qat.ranges import Ranges
 
 
@@ -29,14 +29,14 @@ class Student(nn.Module):
         self._written = {w.profile.name: w for w in written}
         self.kinds = tuple(self._written)
         self.ranges = nn.ModuleList(_ranges(w, ranges) for w in written)
-        self._keep_what_the_graphs_use()
+        model.classify.requires_grad_(False)  # shared with the float network
 
     def forward(self, frames: Tensor, kind: str) -> Tensor:
         """uint8 (n, h, w, 3) -> features (n, d, gh, gw) of that profile."""
         return self.tensors(frames, kind)[self._written[kind].graph.features]
 
-    def tensors(self, frames: Tensor, kind: str) -> dict[str, Tensor]:
-        """Every tensor of that profile's graph, by its name in the file."""
+    def tensors(self, frames: Tensor, kind: str, *, rounds: Round | None = None) -> dict[str, Tensor]:
+        """Every tensor of that profile's graph, by its name in the file; `rounds` in place of its ranges."""
         profile, graph = self._written[kind]
         ranges = self.ranges_of(kind)
         given = folded(self.model)
@@ -53,17 +53,13 @@ class Student(nn.Module):
                 bias = fake_bias(bias, scale * incoming)
             return fake_weight(weight, scale), bias
 
-        return run_graph(graph, frames, given, ranges, parameters)
+        return run_graph(graph, frames, given, rounds or ranges, parameters)
 
     def ranges_of(self, kind: str) -> Ranges:
         """The ranges of one profile."""
         found = self.ranges[self.kinds.index(kind)]
         assert isinstance(found, Ranges)
         return found
-
-    def _keep_what_the_graphs_use(self) -> None:
-        """The class head is shared with the float network, so it stays as it is."""
-        self.model.classify.requires_grad_(False)
 
 
 def _ranges(written: Written, how: str) -> Ranges:
