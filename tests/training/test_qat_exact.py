@@ -1,6 +1,8 @@
 """The network that trains and the INT8 file that ships are the same, tensor by tensor."""
 
+import copy
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import pytest
@@ -10,7 +12,7 @@ from torch import Tensor
 from edgecam_calibration.learned import find_learned, write_learned
 from edgecam_calibration.quantize import TENSORRT, Profile
 from edgecam_engines.onnxruntime import OnnxRuntimeEngine
-from edgecam_training.qat.graph import read_graph, run_graph
+from edgecam_training.qat.graph import read_graph
 from edgecam_training.qat.keep import keep_student
 from edgecam_training.qat.prepare import CPU
 from edgecam_training.qat.student import Student
@@ -32,22 +34,37 @@ def moved(student: Student) -> Student:
     return student
 
 
-def written(student: Student, profile: Profile, folder: Path) -> Path:
-    keep_student(folder, student, HW)
-    learned = find_learned(folder)
-    assert learned is not None
-    path = folder / f"{profile.name}.onnx"
-    write_learned(learned, profile, path, [pictures(2)])
-    return path
+class Kept(NamedTuple):
+    """A student and the folder that it was kept in, with an INT8 file of each profile."""
+
+    student: Student
+    folder: Path
+
+    def file(self, kind: str) -> Path:
+        return self.folder / f"{kind}.onnx"
+
+
+@pytest.fixture(scope="module")
+def kept(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Kept]:
+    """By head. What follows changes none of it."""
+    found = {}
+    for head in ("plain", "linear"):
+        folder, student = tmp_path_factory.mktemp(head), moved(small_student(small_model(head)))
+        keep_student(folder, student, HW)
+        learned = find_learned(folder)
+        assert learned is not None
+        for profile in (CPU, TENSORRT):
+            write_learned(learned, profile, folder / f"{profile.name}.onnx", [pictures(2)])
+        found[head] = Kept(student, folder)
+    return found
 
 
 @PROFILES
 @pytest.mark.parametrize("head", ["plain", "linear"])
-def test_every_tensor_is_the_files(tmp_path: Path, profile: Profile, head: str) -> None:
+def test_every_tensor_is_the_files(kept: dict[str, Kept], profile: Profile, head: str) -> None:
     """Each step is given the file's own rounded inputs: one tie that falls the other way would otherwise
     grow from layer to layer and hide what is compared."""
-    student = moved(small_student(small_model(head)))
-    path, frames = written(student, profile, tmp_path), pictures(3, seed=5)
+    student, path, frames = kept[head].student, kept[head].file(profile.name), pictures(3, seed=5)
     graph = read_graph(path)
     made = [s.output for s in graph.steps if s.op not in {"Transpose", "Cast"}]
     there = tensors_of(path, frames, [*made, *graph.sources])
@@ -72,10 +89,9 @@ def test_every_tensor_is_the_files(tmp_path: Path, profile: Profile, head: str) 
 
 
 @PROFILES
-def test_answers_are_those_of_the_file_run_in_float(tmp_path: Path, profile: Profile) -> None:
-    student, frames = moved(small_student(small_model())), pictures(4, seed=7)
-    path = written(student, profile, tmp_path)
-    engine = OnnxRuntimeEngine(path, name="int8", fuse=False)
+def test_answers_are_those_of_the_file_run_in_float(kept: dict[str, Kept], profile: Profile) -> None:
+    student, frames = kept["plain"].student, pictures(4, seed=7)
+    engine = OnnxRuntimeEngine(kept["plain"].file(profile.name), name="int8", fuse=False)
     features = torch.from_numpy(engine.infer(frames))
     with torch.no_grad():
         ours = student.model.logits(student(torch.from_numpy(frames), profile.name))
@@ -83,22 +99,8 @@ def test_answers_are_those_of_the_file_run_in_float(tmp_path: Path, profile: Pro
     assert torch.allclose(ours, theirs, atol=1e-3 * theirs.abs().max().item())
 
 
-def test_without_rounding_the_graph_is_the_network(tmp_path: Path) -> None:
-    from edgecam_training.export import export_onnx
-    from edgecam_training.qat.fold import folded
-
-    model, frames = small_model("linear"), torch.from_numpy(pictures(2))
-    export_onnx(model, HW, tmp_path / "model.onnx")
-    graph = read_graph(tmp_path / "model.onnx")
-    given = {name: tensor * 1 for name, tensor in folded(model).items()}
-    plain = run_graph(
-        graph, frames, given, lambda _, x: x, lambda step, values: tuple(values[n] for n in step.inputs[1:])
-    )
-    assert torch.allclose(plain[graph.features], model(frames), atol=1e-4)
-
-
-def test_what_a_relu_cuts_off_takes_the_steps_of_what_is_left() -> None:
-    student = small_student(small_model())
+def test_what_a_relu_cuts_off_takes_the_steps_of_what_is_left(kept: dict[str, Kept]) -> None:
+    student = kept["plain"].student
     tied = student.ranges_of("int8-tensorrt").tied
     grids = student.ranges_of("int8-tensorrt").grids()
     assert tied
@@ -107,8 +109,8 @@ def test_what_a_relu_cuts_off_takes_the_steps_of_what_is_left() -> None:
 
 
 @pytest.mark.parametrize(("kind", "zero"), [("int8-cpu", 127), ("int8-tensorrt", 0)])
-def test_camera_bytes_keep_their_own_steps(kind: str, zero: int) -> None:
-    ranges = small_student(small_model()).ranges_of(kind)
+def test_camera_bytes_keep_their_own_steps(kept: dict[str, Kept], kind: str, zero: int) -> None:
+    ranges = kept["plain"].student.ranges_of(kind)
     assert ranges.pinned is not None
     scale, at = ranges.grid(ranges.pinned)
     assert not scale.requires_grad
@@ -116,8 +118,8 @@ def test_camera_bytes_keep_their_own_steps(kind: str, zero: int) -> None:
     assert tuple(ranges.grids()[ranges.pinned]) == (1.0, zero)
 
 
-def test_a_gradient_reaches_every_weight_and_range() -> None:
-    student = small_student(small_model("linear"))
+def test_a_gradient_reaches_every_weight_and_range(kept: dict[str, Kept]) -> None:
+    student = copy.deepcopy(kept["linear"].student)
     for kind in student.kinds:
         student(torch.from_numpy(pictures(4)), kind).square().mean().backward()
     names = {n for n, p in student.named_parameters() if p.grad is None or not p.grad.abs().sum() > 0}
