@@ -50,7 +50,8 @@ class Ranges(nn.Module):
         own = [grids[name] for name in self.names]
         learns = how == "learned"
         self.log_scale = nn.Parameter(torch.tensor([math.log(g.scale) for g in own]), requires_grad=learns)
-        self.zero = nn.Parameter(torch.tensor([g.zero_point / 255 for g in own]), requires_grad=learns)
+        places = torch.tensor([g.zero_point / 255 for g in own])
+        self.zero = nn.Parameter(places, requires_grad=learns and not signed)
         self._moves = [name != pinned for name in self.names]
         self._shifts = [not signed and g.zero_point > 0 for g in own]
 
