@@ -9,6 +9,8 @@ import onnx
 import pytest
 from onnx import numpy_helper
 
+from edgecam_calibration.build import RETRIED, build_engine
+from edgecam_calibration.gate import Bounds
 from edgecam_calibration.learned import LEARNED_GRAPH, Learned, find_learned, save_learned, write_learned
 from edgecam_calibration.quantize import TENSORRT
 from edgecam_calibration.run import Run
@@ -55,3 +57,23 @@ def test_a_learned_range_stands_in_the_file(learned: Learned, tmp_path: Path) ->
     constants = {t.name: numpy_helper.to_array(t) for t in graph.initializer}
     (found,) = [n for n in graph.node if n.op_type == "QuantizeLinear" and n.input[0] == "hardtanh_3"]
     assert float(constants[found.input[1]]) == 0.125
+
+
+def test_where_calibration_does_not_pass_the_trained_model_is_tried_next(
+    run_folder: Path, tmp_path: Path
+) -> None:
+    """No INT8 model keeps every pixel of every map, so with that asked for both are tried and FP32 ships."""
+    run = tmp_path / "run"
+    shutil.copytree(run_folder, run)
+    shutil.copyfile(run / "model.onnx", run / LEARNED_GRAPH)
+    save_learned(Learned(run / LEARNED_GRAPH, {}))
+    built = build_engine(run, tmp_path / "b.edgecam", bounds=Bounds(min_cam_iou=1.0), backend="onnxruntime")
+    int8 = [v for v in built.verdicts if v.precision == "int8"]
+    assert [v.backend for v in int8] == ["onnxruntime", "onnxruntime", "tensorrt", "tensorrt"]
+    assert [RETRIED in v.reasons for v in int8] == [True, False, True, False]
+    assert built.chosen.precision in {"fp32", "fp16"}
+    models = built.bundle.manifest.models
+    assert models["int8-cpu"] == "models/int8-cpu-trained.onnx"
+    assert {p.name for p in (tmp_path / "b.edgecam/models").iterdir()} == {
+        Path(f).name for f in models.values()
+    }

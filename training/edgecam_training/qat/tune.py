@@ -64,6 +64,8 @@ def tune(stage: "Stage", teacher: Model, stopped: Callable[[], BaseException]) -
     optimizer = make_optimizer(student, options)
     state = Checkpoint(run / "qat.pt", student, ema, optimizer, _with_weights(stage.fingerprint, teacher))
     start = state.load() if stage.resume and state.path.exists() else Position(0, 0)
+    if start != Position(0, 0):
+        log.print(f"Going on at epoch {start.epoch + 1} of them, step {start.step}.")
     rows = _rows_before(run / "qat.jsonl", start.epoch)
     if team.leads and start == Position(0, 0):
         rows = [{"epoch": 0, "train_loss": None, "val": _val(student.eval(), teacher, val_frames)}]
