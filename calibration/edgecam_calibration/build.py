@@ -22,8 +22,9 @@ from edgecam_calibration.gate import (
 )
 from edgecam_calibration.gate_boxes import known_boxes
 from edgecam_calibration.gate_words import gate_document, refusal, verdict_line, what_would_help
+from edgecam_calibration.learned import find_learned
 from edgecam_calibration.mixed.write import read_plan
-from edgecam_calibration.models import mixed_target, write_models
+from edgecam_calibration.models import mixed_target, write_models, write_trained
 from edgecam_calibration.run import Run, open_run, still_there
 from edgecam_calibration.truth import read_truth
 from edgecam_calibration.write import write_bundle
@@ -36,6 +37,7 @@ from edgecam_engines.onnxruntime import OnnxRuntimeEngine
 from edgecam_engines.place import WorkFolder, check_out, swap_in
 
 CALIBRATION_PHOTOS: Final = 128
+RETRIED: Final = "so INT8 as it was trained (--qat) is tried next"
 PRECISIONS: Final = ("fp32", "fp16", "mixed", "int8")
 
 
@@ -108,7 +110,8 @@ def build_engine(
         reference = _reference(opened, fp32, judges, boxes)
         engines: list[Engine] = []  # of those that ran
         verdicts: list[Verdict] = []
-        for candidate in _candidates(models, precision, chosen_backend):
+
+        def measured(candidate: Candidate) -> Verdict:
             names = {"precision": candidate.precision, "backend": candidate.backend}
             try:
                 engine = opened_here(candidate.backend, candidate.precision, candidate.file)
@@ -116,16 +119,29 @@ def build_engine(
             except EngineError as error:  # one that cannot be built is refused; the others may pass
                 verdict = failed(error, reference, **names)
             verdicts.append(verdict)
-            engines += [engine] if verdict.ran else []
+            engines.extend([engine] if verdict.ran else [])
+            return verdict
+
+        learned = find_learned(run)
+        for candidate in _candidates(models, precision, chosen_backend):
+            if not measured(candidate).passed and candidate.precision == "int8" and learned:
+                file = write_trained(learned, candidate.backend, folder, models, calibrators)
+                verdicts[-1] = replace(verdicts[-1], reasons=[*verdicts[-1].reasons, RETRIED])
+                measured(replace(candidate, file=file))
         latencies = iter(time_engines(engines, reference.frames[0], clock=time.perf_counter))
         verdicts = [replace(v, latency=next(latencies)) if v.ran else v for v in verdicts]
         best = winner(verdicts, accept_unproven=accept_unproven, fall_back=precision == "auto")
         if not is_tensorrt(chosen_backend):
-            verdicts += [
-                _judge_for_tensorrt(folder / models[f"{kind}-tensorrt"], opened, reference, bounds, kind)
-                for kind in ROUNDED
-                if precision in {"auto", kind} and f"{kind}-tensorrt" in models
-            ]
+            for kind in ROUNDED:
+                file = models.get(f"{kind}-tensorrt")
+                if precision not in {"auto", kind} or file is None:
+                    continue
+                verdict = _judge_for_tensorrt(folder / file, opened, reference, bounds, kind)
+                verdicts.append(verdict)
+                if not verdict.passed and kind == "int8" and learned:
+                    file = write_trained(learned, "tensorrt", folder, models, calibrators)
+                    verdicts[-1] = replace(verdict, reasons=[*verdict.reasons, RETRIED])
+                    verdicts.append(_judge_for_tensorrt(folder / file, opened, reference, bounds, kind))
         for verdict in verdicts:
             log.print(verdict_line(verdict, best), markup=False)
         if best is None:

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from edgecam_calibration.evaluate import Labelled, PhotoFrames
 from edgecam_calibration.fp16 import write_fp16
 from edgecam_calibration.fp16_report import fp16_document, fp16_line
+from edgecam_calibration.learned import Learned, write_learned
 from edgecam_calibration.lossless import check_fp16
 from edgecam_calibration.mixed.write import BATCH, add_mixed
 from edgecam_calibration.mixed.yardstick import Target
@@ -58,6 +59,18 @@ def write_models(
             calibration, run.head, folder, models, batches, planned=planned, others=profiles, target=mixed
         )
     return models
+
+
+def write_trained(
+    learned: Learned, backend: str, folder: Path, models: dict[str, str], calibrators: list[Labelled]
+) -> str:
+    """The INT8 model that the trainer made to be rounded, in the place of the calibrated one; its file."""
+    profile = TENSORRT if is_tensorrt(backend) else cpu_profile()
+    (folder / models[profile.name]).unlink()
+    models[profile.name] = f"models/{profile.name}-trained.onnx"
+    batches = batches_of(calibrators[:8], input_hw_of(learned.graph))
+    write_learned(learned, profile, folder / models[profile.name], batches)
+    return models[profile.name]
 
 
 def mixed_target(bounds: Bounds) -> Target:

@@ -5,7 +5,7 @@ range is halved where the processor's 16-bit sums would saturate (x86 without VN
 """
 
 import copy
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
@@ -44,6 +44,8 @@ class Recipe:
 
 
 DEFAULT: Final = Recipe()
+# Weights and tensors as they are: what training with rounding starts from, which finds better ones itself.
+PLAIN: Final = Recipe(equalized=False, rounding="nearest", centred=False, float_stem=False)
 
 
 class Calibration:
@@ -70,26 +72,33 @@ class Calibration:
         self._on_grid: dict[tuple[bool, str, int, str], OnGrid] = {}
 
     def write(
-        self, profile: Profile, path: Path, *, kept: Collection[str] = (), recipe: Recipe = DEFAULT
+        self,
+        profile: Profile,
+        path: Path,
+        *,
+        kept: Collection[str] = (),
+        recipe: Recipe = DEFAULT,
+        ranges: Mapping[str, tuple[float, float]] | None = None,
     ) -> None:
         """Write the graph with this profile's Q/DQ pairs; the nodes named in `kept` stay in float.
 
-        So does the stem that the recipe leaves in float for symmetric profiles.
+        So does the stem that the recipe leaves in float for symmetric profiles. `ranges` (low, high) stand in
+        the place of those that were observed.
         """
         model, scales = self.prepared(recipe)
         never = self.floats(profile, recipe=recipe)
         steps = self._round(model, scales, profile, recipe, {*kept, *never})
-        ranges = self.ranges(recipe, scales, symmetric=profile.signed)
-        ranges |= _around(self._centre(model, scales, profile, recipe))
+        found = self.ranges(recipe, scales, symmetric=profile.signed)
+        found |= _around(self._centre(model, scales, profile, recipe)) | dict(ranges or {})
         if recipe.bias_correction:
             reference, _ = self.prepared(recipe)
             self._centre(reference, scales, profile, recipe)
             floats = replace(profile, quantize_bias=False)
-            trial = with_pairs(copy.deepcopy(model), floats, ranges, steps, kept=kept, never=never)
+            trial = with_pairs(copy.deepcopy(model), floats, found, steps, kept=kept, never=never)
             biases = constants(model)
             errors = bias_errors(reference, trial, self.seen.sample)
             replace_constants(model, {name: biases[name] + error for name, error in errors.items()})
-        quantized = with_pairs(model, profile, ranges, steps, kept=kept, never=never)
+        quantized = with_pairs(model, profile, found, steps, kept=kept, never=never)
         write_atomically(path, quantized.SerializeToString())
 
     def prepared(self, recipe: Recipe = DEFAULT) -> tuple[Any, Scales]:

@@ -184,6 +184,19 @@ def train(
     small_share: Annotated[
         float, typer.Option(help="Share of the epochs at a smaller input.")
     ] = DEFAULT.small_share,
+    qat: Annotated[
+        int, typer.Option(help="Of the epochs, the last ones: learn to be rounded to INT8.")
+    ] = DEFAULT.qat,
+    qat_lr: Annotated[float, typer.Option(help="Highest learning rate in them.")] = DEFAULT.qat_lr,
+    qat_ranges: Annotated[
+        str, typer.Option(help="How ranges are found in them: learned, or average.")
+    ] = DEFAULT.qat_ranges,
+    qat_lr_ranges: Annotated[
+        float, typer.Option(help="Highest learning rate of learned ranges.")
+    ] = DEFAULT.qat_lr_ranges,
+    init: Annotated[
+        str, typer.Option(help="A finished run to go on from with --qat, and in its settings.")
+    ] = "",
     val_share: Annotated[float, typer.Option(help="Validation share without DATA/val.")] = DEFAULT.val_share,
     balance: Annotated[
         float, typer.Option(help="0 shows photos equally often, 1 classes, 0.5 is between.")
@@ -195,7 +208,7 @@ def train(
     json: Json = False,
 ) -> None:
     """Train on a folder of photos; leaves a run folder with weights, graph, pictures and a report."""
-    from edgecam.commands.train import parse_shares, parse_size, train
+    from edgecam.commands.train import continued, parse_shares, parse_size, train
 
     height, width = parse_size(size)
     options = Options(
@@ -242,13 +255,17 @@ def train(
         flip_vertical=flip_vertical,
         recolour=recolour,
         train_scale=train_scale,
+        qat=qat,
+        qat_lr=qat_lr,
+        qat_ranges=qat_ranges,
+        qat_lr_ranges=qat_lr_ranges,
         small_share=small_share,
         val_share=val_share,
         min_photos=min_photos,
         balance=balance,
         expect=parse_shares(expect),
     )
-    train(data, out, options, val=val, resume=resume, explain_mix=explain_mix, json=json)
+    train(data, out, continued(options, init), val=val, resume=resume, explain_mix=explain_mix, json=json)
 
 
 @app.command("build-engine")

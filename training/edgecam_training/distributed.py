@@ -71,6 +71,13 @@ class Team:
         dist.all_reduce(box)
         return box.item()
 
+    @torch.no_grad()
+    def average(self, tensors: list[Tensor]) -> None:
+        """The mean over all processes, in place."""
+        for tensor in tensors if self.size > 1 else []:
+            dist.all_reduce(tensor)
+            tensor.div_(self.size)
+
     def whole(self, part: Tensor, n: int) -> Tensor:
         """Each process's places rank, rank + size, ... of a batch -> all its n places in order, (n, ...)."""
         if self.size == 1:

@@ -11,6 +11,7 @@ from edgecam_engines.files import read_limited, write_json
 
 _LIMIT: Final = 1 << 20  # bytes of a settings file; ours have a few thousand
 
+QAT_RANGES = ("learned", "average")
 SEAM_PCM = ("none", "pairs", "linear")
 SEAM_TRANSFORMS = ("rescale", "flip", "quarter", "tilt", "shift")
 
@@ -78,6 +79,12 @@ class Options:
     # Progressive size: the first epochs see a smaller input, which costs half
     small_scale: float = 0.7
     small_share: float = 0.5  # share of the epochs
+    # Quantization-aware training: in the last epochs a copy of the network learns to be rounded to INT8
+    qat: int = 0  # how many of the epochs
+    qat_lr: float = 1e-4  # highest learning rate of its weights
+    qat_ranges: str = "learned"  # or "average": a moving average of what a batch's activations reach
+    qat_lr_ranges: float = 5e-3  # of the ranges' logarithms
+    init: str = ""  # a finished run whose weights all begins with; then every epoch is one of those
     # Data
     val_share: float = 0.15  # taken from the photos when there is no val folder
     min_photos: int = 5  # a class with fewer is refused
@@ -107,8 +114,20 @@ class Options:
             _demand(0 <= getattr(self, name) <= 1, f"{name} must be within 0 and 1")
         for name in ("min_crop", "seam_scale", "small_scale", "train_scale"):
             _demand(0 < getattr(self, name) <= 1, f"{name} must be above 0 and at most 1")
-        for name, known in (("seam_pcm", SEAM_PCM), ("seam_transform", SEAM_TRANSFORMS)):
+        for name, known in (
+            ("seam_pcm", SEAM_PCM),
+            ("seam_transform", SEAM_TRANSFORMS),
+            ("qat_ranges", QAT_RANGES),
+        ):
             _demand(getattr(self, name) in known, f"{name} must be one of {', '.join(known)}")
+        _demand(
+            0 <= self.qat <= self.epochs - (not self.init),
+            "qat must be 0 to epochs, less one that trains the network first",
+        )
+        _demand(
+            not self.init or self.qat == self.epochs,
+            "a run that begins with another (init) has qat epochs alone",
+        )
         _demand(
             self.distil == 0 or self.seam_pcm != "none",
             "distil needs refined maps, so seam_pcm must be pairs or linear",
@@ -119,6 +138,8 @@ class Options:
         for name in (
             "lr_head",
             "lr_backbone",
+            "qat_lr",
+            "qat_lr_ranges",
             "weight_decay",
             "l1",
             "l2",
@@ -145,12 +166,17 @@ class Options:
         return any((self.er, self.ecr, self.rvmin, self.distil, self.seam_cls))
 
     @property
+    def float_epochs(self) -> int:
+        """Those before learning to be rounded."""
+        return self.epochs - self.qat
+
+    @property
     def input_hw(self) -> tuple[int, int]:
         return self.input_height, self.input_width
 
     def train_hw(self, epoch: int) -> tuple[int, int]:
         """Pixels in this epoch: smaller for the first part, a multiple of 32 like every input."""
-        small = epoch < round(self.epochs * self.small_share)
+        small = epoch < round(self.float_epochs * self.small_share)
         return shrunk(self.input_hw, self.train_scale * (self.small_scale if small else 1))
 
 

@@ -8,6 +8,7 @@ import shlex
 import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +29,7 @@ from edgecam_training.data import Split, cache_folder, decode, find_photos
 from edgecam_training.distributed import ALONE, Team, joined, without_sync
 from edgecam_training.ema import Ema
 from edgecam_training.heads import load_balance, routings
+from edgecam_training.init import begun_with
 from edgecam_training.items import Item
 from edgecam_training.judge import Judged, judge
 from edgecam_training.keep import kept
@@ -40,6 +42,20 @@ from edgecam_training.options import Options, load_options, save_options
 from edgecam_training.penalties import l1_penalty, l2_penalty, penalized_weights
 from edgecam_training.seam import add_correlation, drop_correlation, tapped
 from edgecam_training.shards import ShardPhotos, shard_numbers
+
+
+@dataclass(frozen=True)
+class Stage:
+    """What every stage of a run works with."""
+
+    team: Team
+    options: Options
+    photos: "Photos"  # to learn from
+    val_frames: NDArray[np.uint8]  # (n, h, w, 3)
+    run: Path
+    fingerprint: str  # of the photos and settings
+    resume: bool
+    clock: Callable[[], float]
 
 
 @dataclass(frozen=True)
@@ -94,17 +110,14 @@ def train_with(
     )
 
     # -- the network and its optimizer
-    model = make_model(options, split.classes, train_set.labels).to(
+    model = begun_with(options.init, make_model(options, split.classes, train_set.labels), split).to(
         team.device, memory_format=torch.channels_last
     )
     ema = Ema(model, options.ema)
     team.sync_norms(model)
     optimizer = make_optimizer(model, options)
     checkpoint = Checkpoint(run / "checkpoint.pt", model, ema, optimizer, _fingerprint(split, options))
-    start = Position(0, 0)
-    if resume and checkpoint.path.exists():
-        start = checkpoint.load()
-        log.print(f"Going on at epoch {start.epoch + 1}, step {start.step}.")
+    start = began_at(checkpoint, resume=resume)
     # Only now is anything written: settings that do not work leave no run behind, and photos that are
     # not this run's leave it as it was.
     if team.leads:
@@ -119,9 +132,9 @@ def train_with(
     alarm = Alarm(options.checkpoint_minutes, clock)
     with stop_on_signal() as stop, bar() as progress:
         task = progress.add_task(
-            "Training", total=options.epochs * steps, completed=start.epoch * steps, note=""
+            "Training", total=options.float_epochs * steps, completed=start.epoch * steps, note=""
         )
-        for epoch in range(start.epoch, options.epochs):
+        for epoch in range(start.epoch, options.float_epochs):
             here = start if epoch == start.epoch else Position(epoch, 0)
             began, losses, first_step = clock(), list(here.losses), here.step
             unfreeze(model, epoch, options)
@@ -146,7 +159,7 @@ def train_with(
                     optimizer,
                     options,
                     step=epoch * steps + step,
-                    total=options.epochs * steps,
+                    total=options.float_epochs * steps,
                     per_epoch=steps,
                 )
                 n = min(options.batch, len(split.train) - step * options.batch)
@@ -179,10 +192,20 @@ def train_with(
                         **_pace((len(losses) - first_step) * options.batch, clock() - began),
                     }
                 )
-                record(run, history, options.epochs)
+                record(run, history, options.float_epochs)
                 checkpoint.save(Position(epoch + 1, 0))
             if team.total(stop.asked) > 0:  # asked for while the epoch was judged
                 raise stopped(team, data, val, run)
+
+    # -- learning to be rounded
+    if options.qat:
+        from edgecam_training.qat import learn_rounding
+
+        learn_rounding(
+            Stage(team, options, train_set, val_frames, run, checkpoint.fingerprint, resume, clock),
+            drop_correlation(ema.model),
+            partial(stopped, team, data, val, run),
+        )
 
     # -- what is kept
     if not team.leads:
@@ -192,6 +215,15 @@ def train_with(
     judged = judge(ema.model, val_frames, val_labels, split.classes, team.device)
     finish(run, drop_correlation(ema.model).cpu(), options, split, val_frames, judged, history)
     return team.told(judged)
+
+
+def began_at(checkpoint: Checkpoint, *, resume: bool) -> Position:
+    """Where to go on: at the checkpoint, whose state is put back, or at the very start."""
+    if not (resume and checkpoint.path.exists()):
+        return Position(0, 0)
+    start = checkpoint.load()
+    log.print(f"Going on at epoch {start.epoch + 1}, step {start.step}.")
+    return start
 
 
 def make_model(options: Options, classes: tuple[str, ...], labels: NDArray[np.int64]) -> Model:
@@ -296,7 +328,7 @@ def one_step(
     share of the batch, so the gradient is that of the mean over the batch, however the parts differ.
     """
     rng = torch.Generator().manual_seed(_seed_of(options.seed, epoch, step))
-    mixed = mix(model, batch, options, rng, clean=epoch >= options.epochs - options.clean_epochs)
+    mixed = mix(model, batch, options, rng, clean=epoch >= options.float_epochs - options.clean_epochs)
     learner = learner or Learner(model, options)
     optimizer.zero_grad()
     value = seen = 0.0

@@ -1,12 +1,13 @@
 """`edgecam train`: photos in, a run folder out."""
 
 import re
+from dataclasses import fields, replace
 from importlib.util import find_spec
 from pathlib import Path
 
 from edgecam_engines.console import emit
 from edgecam_engines.errors import TrainingError
-from edgecam_training.options import Options
+from edgecam_training.options import Options, load_options
 
 
 def train(
@@ -42,6 +43,21 @@ def train(
                 },
             }
         )
+
+
+def continued(options: Options, init: str) -> Options:
+    """With `init`, its settings where `options` has the default, and as many epochs as `qat` says."""
+    if not init:
+        return options
+    if not options.qat:
+        raise TrainingError(f"--init {init} goes on from a finished run with --qat alone. Add --qat 1.")
+    default, other = Options(), load_options(Path(init) / "options.json")
+    given = {
+        field.name: getattr(options, field.name)
+        for field in fields(Options)
+        if getattr(options, field.name) != getattr(default, field.name)
+    }
+    return replace(other, **given, init=str(Path(init).resolve()), epochs=options.qat)
 
 
 def need_torch() -> None:
