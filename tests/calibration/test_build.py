@@ -116,6 +116,7 @@ def test_the_bundle_explains_itself(built: Built, finished_run: Run) -> None:
     assert {"onnx", "python", "machine"} <= set(manifest.provenance)
     assert set(listing(built.bundle.path)) == {
         "manifest.json", "gate.json", "report.html", "heads/base.safetensors", *manifest.models.values(),
+        "layers.json", "layers.png", manifest.calibration["scales"],
     }  # fmt: skip
 
 
@@ -134,6 +135,25 @@ def test_the_report_shows_every_candidate(built: Built) -> None:
     page = (built.bundle.path / "report.html").read_text()
     for verdict in built.verdicts:
         assert f"{verdict.backend} {verdict.precision}" in page
+    assert "What 8 bits cost each convolution" in page
+
+
+def test_the_layers_of_both_profiles_are_told(built: Built) -> None:
+    layers = json.loads((built.bundle.path / "layers.json").read_text())
+    assert set(layers) == {"int8-cpu", "int8-tensorrt"}
+    for found in layers.values():
+        assert len(found) == 57
+        assert all(layer["sqnr_db"] > 5 and layer["cosine"] > 0.8 for layer in found)
+
+
+def test_a_second_build_of_the_same_run_observes_nothing_anew(
+    built: Built, run_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    again = build_engine(run_folder, tmp_path / "x.edgecam", precision="fp32", backend="onnxruntime")
+    assert "using what was kept" in capsys.readouterr().err
+    for name in ("int8-cpu", "int8-tensorrt"):
+        first, second = (b.bundle.path / b.bundle.manifest.models[name] for b in (built, again))
+        assert first.read_bytes() == second.read_bytes()
 
 
 def test_nothing_is_left_beside_the_bundle(built: Built) -> None:
