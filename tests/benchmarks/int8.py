@@ -1,6 +1,6 @@
 """What each step of the calibration buys, in both INT8 profiles, against FP32 on photos nobody trained on.
 
-    python tests/benchmarks/int8.py --run RUN [--photos DIR] [--limit 300] [--json FILE]
+    python tests/benchmarks/int8.py --run RUN [--photos DIR] [--limit 300] [--only NAME ...]
 
 One pass over the calibration photos serves every row. The CPU profile is judged by the kernels that it ships
 with, the TensorRT profile with its Q/DQ pairs computed in float. The photos are the run's validation photos,
@@ -145,6 +145,7 @@ def main() -> None:
     parser.add_argument("--photos", type=Path)
     parser.add_argument("--limit", type=int, default=300)
     parser.add_argument("--float-first", type=int, default=3, help="convolutions left in float in a last row")
+    parser.add_argument("--only", nargs="*", default=[""], help="steps whose names contain one of these")
     parser.add_argument("--seven-bits", action="store_true", help="and the CPU profile without VNNI")
     options = parser.parse_args()
     run = open_run(options.run)
@@ -156,6 +157,7 @@ def main() -> None:
     some = first_nodes(run.model, options.float_first)
     steps = [(name, recipe, list[str]()) for name, recipe in STEPS.items()]
     steps += [(f"default, first {options.float_first} convolutions in float", Recipe(), some)]
+    steps = [step for step in steps if any(part in step[0] for part in options.only)]
     rows, documents = [], []
     for profile in profiles:
         for name, recipe, kept in steps:

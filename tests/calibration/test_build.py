@@ -20,6 +20,7 @@ from edgecam_calibration.golden_photos import PHOTOS, choose_golden
 from edgecam_calibration.mixed.plan import Plan
 from edgecam_calibration.mixed.write import read_plan
 from edgecam_calibration.mixed.yardstick import Target
+from edgecam_calibration.models import SCALES
 from edgecam_calibration.run import Run, open_run
 from edgecam_engines import checked, place, swap
 from edgecam_engines.backends import Model
@@ -146,11 +147,17 @@ def test_the_bundle_explains_itself(built: Built, finished_run: Run) -> None:
     assert manifest.calibration["photos"] == len(finished_run.train)
     assert len(manifest.calibration["set_sha256"]) == 64
     assert {"onnx", "python", "machine"} <= set(manifest.provenance)
+<<<<<<< HEAD
     written = {name for name in listing(built.bundle.path) if not name.startswith("plans/")}
     assert written == {
         "manifest.json", "gate.json", "plan.json", "report.html", "heads/base.safetensors",
-        "models/fp16.json", *manifest.models.values(),
+        "models/fp16.json", SCALES, "layers.json", "layers.png", *manifest.models.values(),
         ANSWERS, *(f"golden/{number:02}.png" for number in range(PHOTOS)),
+=======
+    assert set(listing(built.bundle.path)) == {
+        "manifest.json", "gate.json", "report.html", "heads/base.safetensors", *manifest.models.values(),
+        "layers.json", "layers.png", manifest.calibration["scales"],
+>>>>>>> calib
     }  # fmt: skip
     assert written - {"manifest.json"} == set(manifest.files)
 
@@ -175,8 +182,30 @@ def test_the_report_shows_every_candidate(built: Built) -> None:
     page = (built.bundle.path / "report.html").read_text()
     for verdict in built.verdicts:
         assert f"{verdict.backend} {verdict.precision}" in page
+<<<<<<< HEAD
     assert page.count("data:image/png;base64,") >= 3  # speed, histogram, worst photos
     assert not re.search(r'(src|href)="(?!data:)', page)
+=======
+    assert "What 8 bits cost each convolution" in page
+
+
+def test_the_layers_of_both_profiles_are_told(built: Built) -> None:
+    layers = json.loads((built.bundle.path / "layers.json").read_text())
+    assert set(layers) == {"int8-cpu", "int8-tensorrt"}
+    for found in layers.values():
+        assert len(found) == 57
+        assert all(layer["sqnr_db"] > 5 and layer["cosine"] > 0.8 for layer in found)
+
+
+def test_a_second_build_of_the_same_run_observes_nothing_anew(
+    built: Built, run_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    again = build_engine(run_folder, tmp_path / "x.edgecam", precision="fp32", backend="onnxruntime")
+    assert "using what was kept" in capsys.readouterr().err
+    for name in ("int8-cpu", "int8-tensorrt"):
+        first, second = (b.bundle.path / b.bundle.manifest.models[name] for b in (built, again))
+        assert first.read_bytes() == second.read_bytes()
+>>>>>>> calib
 
 
 def test_nothing_is_left_beside_the_bundle(built: Built) -> None:
@@ -197,8 +226,8 @@ def test_mixed_precision_ships_by_name_with_a_model_for_each_back_end(
     """Here the INT8 models stand in for the mixed ones."""
     copy_models = building.write_models
 
-    def with_mixed(run: Run, folder: Path, *rest: Any) -> dict[str, str]:
-        files = copy_models(run, folder, *rest)
+    def with_mixed(run: Run, folder: Path, *rest: Any, **named: Any) -> dict[str, str]:
+        files = copy_models(run, folder, *rest, **named)
         return files | {f"mixed-{kind}": files[f"int8-{kind}"] for kind in ("cpu", "tensorrt")}
 
     monkeypatch.setattr(building, "write_models", with_mixed)
@@ -220,10 +249,10 @@ def test_mixed_precision_that_does_not_pay_is_refused_with_the_plans_reason(
 ) -> None:
     copy_models = building.write_models
 
-    def with_plan(run: Run, folder: Path, *rest: Any) -> dict[str, str]:
+    def with_plan(run: Run, folder: Path, *rest: Any, **named: Any) -> dict[str, str]:
         plan = Plan("int8-cpu", False, "it does not pay", [], 0.0, 0.5, Target(), 16, 72, [])
         (folder / "plan.json").write_text(json.dumps(plan.document()))
-        return copy_models(run, folder, *rest)
+        return copy_models(run, folder, *rest, **named)
 
     monkeypatch.setattr(building, "write_models", with_plan)
     with pytest.raises(GateRefused, match="mixed was asked for and does not pass: it does not pay"):

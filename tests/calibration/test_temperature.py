@@ -181,12 +181,12 @@ def test_the_gate_gives_each_engine_the_temperature_of_its_own_answers() -> None
 def test_a_bundle_ships_the_temperature_of_the_engine_it_ships(
     run_folder: Path, finished_run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def one_model(run: Run, folder: Path, calibrators: object) -> dict[str, str]:
+    def one_model(run: Run, folder: Path, *_: object, **__: object) -> dict[str, str]:
         (folder / "models").mkdir()
         shutil.copyfile(run.model, folder / "models" / "fp32.onnx")
         return dict.fromkeys(("fp32", "fp16", "int8-cpu", "int8-tensorrt"), "models/fp32.onnx")
 
-    monkeypatch.setattr(building, "_write_models", one_model)
+    monkeypatch.setattr(building, "write_models", one_model)
     out = tmp_path / "x.edgecam"
     built = building.build_engine(run_folder, out, precision="fp32", backend="onnxruntime")
     labels = np.array([photo.label for photo in finished_run.val])

@@ -51,7 +51,7 @@ def test_nvidias_compiler_takes_a_network_in_every_precision_for_sm86(
     fp32, fp16, int8 = (onnx.load(path).graph for path in paths.values())
     assert not {"Shape", "Gather", "Range", "Expand"} & {node.op_type for node in fp32.node}
     # What was compiled is not the float graph under other names.
-    assert Counter(node.op_type for node in int8.node)["QuantizeLinear"] > 20
+    assert Counter(node.op_type for node in int8.node)["QuantizeLinear"] > 15
     kinds = Counter(tensor.data_type for tensor in fp16.initializer)
     assert kinds[onnx.TensorProto.FLOAT16] > 20
 

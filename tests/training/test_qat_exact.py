@@ -75,15 +75,14 @@ def test_every_tensor_is_the_files(kept: dict[str, Kept], profile: Profile, head
 
     def as_the_file_has_it(name: str, value: Tensor) -> Tensor:
         rounded = next(there[key] for key, source in graph.sources.items() if source == name)
-        if name not in ranges.tied:
-            step = ranges.grid(name)[0].item()
-            off = np.abs(ranges(name, torch.from_numpy(there[name])).detach().numpy() - rounded)
-            assert (off > 1e-3 * step).mean() < 1e-3, name  # ties apart
-            compared.append(name)
+        step = ranges.grid(name)[0].item()
+        off = np.abs(ranges(name, torch.from_numpy(there[name])).detach().numpy() - rounded)
+        assert (off > 1e-3 * step).mean() < 1e-3, name  # ties apart
+        compared.append(name)
         return torch.from_numpy(rounded)
 
     found = student.tensors(torch.from_numpy(frames), profile.name, rounds=as_the_file_has_it)
-    assert len(compared) > 8
+    assert len(compared) >= 8
     for name in made:
         size = np.abs(there[name]).max() + 1e-9
         worst = np.abs(found[name].detach().numpy() - there[name]).max() / size
@@ -99,15 +98,6 @@ def test_answers_are_those_of_the_file_run_in_float(kept: dict[str, Kept], profi
         ours = student.model.logits(student(torch.from_numpy(frames), profile.name))
         theirs = student.model.logits(features)
     assert torch.allclose(ours, theirs, atol=1e-3 * theirs.abs().max().item())
-
-
-def test_what_a_relu_cuts_off_takes_the_steps_of_what_is_left(kept: dict[str, Kept]) -> None:
-    student = kept["plain"].student
-    tied = student.ranges_of("int8-tensorrt").tied
-    grids = student.ranges_of("int8-tensorrt").grids()
-    assert tied
-    assert all(grids[before] == grids[after] for before, after in tied.items())
-    assert student.ranges_of("int8-cpu").tied == {}  # there the clip is part of the rounding
 
 
 @pytest.mark.parametrize(("kind", "zero"), [("int8-cpu", 127), ("int8-tensorrt", 0)])

@@ -10,7 +10,7 @@ from edgecam_training.qat.ranges import Grid, Ranges
 
 
 def make(how: str, grid: Grid, *, signed: bool = True) -> Ranges:
-    return Ranges({"x": grid}, signed=signed, tied={}, pinned=None, how=how).train()
+    return Ranges({"x": grid}, signed=signed, pinned=None, how=how).train()
 
 
 def error(x: Tensor, scale: float) -> float:

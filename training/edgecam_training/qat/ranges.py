@@ -23,9 +23,7 @@ class Grid(NamedTuple):
 class Ranges(nn.Module):
     """Rounds each of a profile's activations by its own scale and zero point.
 
-    `grids` are the calibrated ones, where learning begins. Tensors in `tied` are read by a clip alone and
-    take the grid of what comes out of it: rounding them too then changes nothing, so it is left out here.
-    `pinned` never learns.
+    `grids` are the calibrated ones, where learning begins. `pinned` never learns.
     Scales learn as logarithms, so that a step changes all of them in proportion; zero points as shares of
     the range, and only where they are not at its end (what a ReLU leaves needs no room below zero).
     """
@@ -38,15 +36,14 @@ class Ranges(nn.Module):
         grids: Mapping[str, Grid],
         *,
         signed: bool,
-        tied: Mapping[str, str],
         pinned: str | None,
         how: str,
     ) -> None:
         super().__init__()
-        self.signed, self.tied, self.pinned, self.how = signed, dict(tied), pinned, how
+        self.signed, self.pinned, self.how = signed, pinned, how
         self.low, self.high = (-128, 127) if signed else (0, 255)
-        self.names = tuple(name for name in grids if name not in tied)
-        self._place = {name: self.names.index(tied.get(name, name)) for name in grids}
+        self.names = tuple(grids)
+        self._place = {name: k for k, name in enumerate(self.names)}
         own = [grids[name] for name in self.names]
         learns = how == "learned"
         self.log_scale = nn.Parameter(torch.tensor([math.log(g.scale) for g in own]), requires_grad=learns)
@@ -57,8 +54,6 @@ class Ranges(nn.Module):
 
     def forward(self, name: str, x: Tensor) -> Tensor:
         """Round the tensor of that name."""
-        if name in self.tied:
-            return x
         if self.how == "average" and self.training and name != self.pinned:
             self._follow(self._place[name], x)
         scale, zero = self.grid(name)

@@ -66,18 +66,4 @@ def _ranges(written: Written, how: str) -> Ranges:
     profile, graph = written
     centred = [s.output for s in graph.steps if s.op == "Sub" and s.output in graph.grids]
     pinned = next((name for name in centred if graph.grids[name].scale == 1), None)
-    return Ranges(graph.grids, signed=profile.signed, tied=_before_clips(graph), pinned=pinned, how=how)
-
-
-def _before_clips(graph: Graph) -> dict[str, str]:
-    """Rounded tensors that only a Clip or Relu reads -> what comes out of it, if that is rounded too."""
-    readers: dict[str, list[Step]] = {}
-    for step in graph.steps:
-        for name in step.inputs:
-            readers.setdefault(graph.sources.get(name, name), []).append(step)
-    found = {}
-    for name in graph.grids:
-        match readers.get(name, []):
-            case [Step(op="Clip" | "Relu", output=made)] if made in graph.grids:
-                found[name] = made
-    return found
+    return Ranges(graph.grids, signed=profile.signed, pinned=pinned, how=how)
