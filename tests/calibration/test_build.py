@@ -147,17 +147,11 @@ def test_the_bundle_explains_itself(built: Built, finished_run: Run) -> None:
     assert manifest.calibration["photos"] == len(finished_run.train)
     assert len(manifest.calibration["set_sha256"]) == 64
     assert {"onnx", "python", "machine"} <= set(manifest.provenance)
-<<<<<<< HEAD
     written = {name for name in listing(built.bundle.path) if not name.startswith("plans/")}
     assert written == {
         "manifest.json", "gate.json", "plan.json", "report.html", "heads/base.safetensors",
         "models/fp16.json", SCALES, "layers.json", "layers.png", *manifest.models.values(),
         ANSWERS, *(f"golden/{number:02}.png" for number in range(PHOTOS)),
-=======
-    assert set(listing(built.bundle.path)) == {
-        "manifest.json", "gate.json", "report.html", "heads/base.safetensors", *manifest.models.values(),
-        "layers.json", "layers.png", manifest.calibration["scales"],
->>>>>>> calib
     }  # fmt: skip
     assert written - {"manifest.json"} == set(manifest.files)
 
@@ -182,10 +176,8 @@ def test_the_report_shows_every_candidate(built: Built) -> None:
     page = (built.bundle.path / "report.html").read_text()
     for verdict in built.verdicts:
         assert f"{verdict.backend} {verdict.precision}" in page
-<<<<<<< HEAD
     assert page.count("data:image/png;base64,") >= 3  # speed, histogram, worst photos
     assert not re.search(r'(src|href)="(?!data:)', page)
-=======
     assert "What 8 bits cost each convolution" in page
 
 
@@ -205,7 +197,6 @@ def test_a_second_build_of_the_same_run_observes_nothing_anew(
     for name in ("int8-cpu", "int8-tensorrt"):
         first, second = (b.bundle.path / b.bundle.manifest.models[name] for b in (built, again))
         assert first.read_bytes() == second.read_bytes()
->>>>>>> calib
 
 
 def test_nothing_is_left_beside_the_bundle(built: Built) -> None:

@@ -118,13 +118,8 @@ def test_the_cpu_profile_has_unsigned_activations_and_signed_weights(for_cpu: Gr
 @pytest.mark.parametrize("profile", ["int8-cpu", "int8-tensorrt"])
 def test_weights_have_one_scale_a_channel(models: Models, profile: str) -> None:
     graph = Graph(models.path(profile))
-<<<<<<< HEAD
     in_float = stem_in_float(onnx.load(models.path("fp32"))) if profile == "int8-tensorrt" else []
     assert len(graph.weights) == len(graph.of("Conv")) - len(in_float)
-=======
-    in_float = 1 if profile == "int8-tensorrt" else 0  # the stem's depthwise convolution
-    assert len(graph.weights) == len(graph.of("Conv")) - in_float
->>>>>>> calib
     for weight in graph.weights:
         assert weight.scale.shape == (weight.stored.shape[0],)
 
