@@ -41,7 +41,7 @@ class Recipe:
     rounding: str = "outputs"  # a key of ROUNDINGS
     centred: bool = True  # for symmetric profiles
     bias_correction: bool = False
-    float_stem: bool = True  # for symmetric profiles
+    float_stem: bool = True
 
 
 DEFAULT: Final = Recipe()
@@ -75,10 +75,10 @@ class Calibration:
     ) -> None:
         """Write the graph with this profile's Q/DQ pairs; the nodes named in `kept` stay in float.
 
-        So does the stem that the recipe leaves in float for symmetric profiles.
+        So does the stem, if the recipe says so.
         """
         model, scales = self.prepared(recipe)
-        kept = {*kept, *(stem_in_float(model) if profile.signed and recipe.float_stem else ())}
+        kept = {*kept, *(stem_in_float(model, profile) if recipe.float_stem else ())}
         steps = self._round(model, scales, profile, recipe, kept)
         ranges = self.ranges(recipe, scales, symmetric=profile.signed)
         ranges |= _around(self._centre(model, scales, profile, recipe))
