@@ -40,7 +40,7 @@ class Recipe:
     rounding: str = "outputs"  # a key of ROUNDINGS
     centred: bool = True  # for symmetric profiles
     bias_correction: bool = False
-    float_stem: bool = True  # for symmetric profiles
+    float_stem: bool = True
 
 
 DEFAULT: Final = Recipe()
@@ -82,7 +82,7 @@ class Calibration:
     ) -> None:
         """Write the graph with this profile's Q/DQ pairs; the nodes named in `kept` stay in float.
 
-        So does the stem that the recipe leaves in float for symmetric profiles. `ranges` (low, high) stand in
+        So does the stem, if the recipe says so. `ranges` (low, high) stand in
         the place of those that were observed.
         """
         model, scales = self.prepared(recipe)
@@ -110,7 +110,7 @@ class Calibration:
 
     def floats(self, profile: Profile, *, recipe: Recipe = DEFAULT) -> list[str]:
         """Names of the convolutions that the recipe itself leaves in float."""
-        return stem_in_float(self.prepared(recipe)[0]) if profile.signed and recipe.float_stem else []
+        return stem_in_float(self.prepared(recipe)[0], profile) if recipe.float_stem else []
 
     def write_float(self, profile: Profile, path: Path, *, recipe: Recipe = DEFAULT) -> None:
         """Write the graph that this profile rounds: FP32's answers, channels scaled and lowered."""

@@ -28,23 +28,22 @@ def mobile_net() -> onnx.ModelProto:
 
 
 def test_the_depthwise_convolution_after_the_first_one_is_the_stem() -> None:
-    assert stem_in_float(mobile_net()) == ["deep0"]
+    assert stem_in_float(mobile_net(), TENSORRT) == ["deep0"]
+    assert stem_in_float(mobile_net(), cpu_profile()) == ["stem", "expand0.r", "deep0"]
 
 
 @pytest.mark.parametrize("blocks", [0, 2])
 def test_a_network_whose_depthwise_convolutions_come_later_has_none(blocks: int) -> None:
-    assert stem_in_float(random_net(0, blocks=blocks)) == []
+    assert stem_in_float(random_net(0, blocks=blocks), TENSORRT) == []
 
 
 @pytest.mark.parametrize(
     ("profile", "in_float"), [(TENSORRT, True), (cpu_profile(), False)], ids=["trt", "cpu"]
 )
-def test_it_stays_in_float_where_integers_are_symmetric(
-    tmp_path: Path, profile: object, in_float: bool
-) -> None:
+def test_its_input_and_weights_stay_in_float(tmp_path: Path, profile: object, in_float: bool) -> None:
     onnx.save(mobile_net(), tmp_path / "net.onnx")
     calibration = Calibration(tmp_path / "net.onnx", [frames(4)])
-    for recipe, expected in ((Recipe(), profile.signed), (Recipe(float_stem=False), False)):
+    for recipe, expected in ((Recipe(), True), (Recipe(float_stem=False), False)):
         calibration.write(profile, tmp_path / "int8.onnx", recipe=recipe)
         (deep,) = [n for n in onnx.load(tmp_path / "int8.onnx").graph.node if n.name == "deep0"]
         assert (deep.input[0] == "expand0.r") is expected
