@@ -14,6 +14,7 @@ from onnxruntime.quantization.quant_utils import load_model_with_shape_infer
 
 from calibration.mixed_kit import HW, U8, Rig, frames, head, network, rig
 from conftest import Models
+from edgecam_calibration.mixed import sensitivity
 from edgecam_calibration.mixed.cover import STEPS, cost_of, cover
 from edgecam_calibration.mixed.plan import Plan
 from edgecam_calibration.mixed.search import plan_for, search
@@ -182,12 +183,14 @@ def test_a_ruined_layer_is_found_in_both_directions(small: Rig) -> None:
 
 
 def test_layers_are_looked_at_where_their_block_does_harm_and_everywhere_when_asked(
-    models: Models, finished_run: Run, val_frames: Frames
+    models: Models, finished_run: Run, val_frames: Frames, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     chain = open_chain(models.calibration, models.path("int8-cpu"), cpu_profile())
     batches = [val_frames[:2]]
-    some = measure(chain, finished_run.head, batches)
     every = measure(chain, finished_run.head, batches, every_layer=True)
+    harms = [block.alone**2 for block in every.blocks]
+    monkeypatch.setattr(sensitivity, "LOOK_INSIDE", float(np.median(harms) / sum(harms)))
+    some = measure(chain, finished_run.head, batches)
     crowded = {b.name for b in every.blocks if len(b.units) > 1}
     assert 0 < len(some.layers) < len(every.layers)
     assert {layer.block for layer in every.layers} == crowded
