@@ -133,10 +133,10 @@ def build_engine(
         best = winner(verdicts, accept_unproven=accept_unproven, fall_back=precision == "auto")
         if not is_tensorrt(chosen_backend):
             for kind in ROUNDED:
-                file = models.get(f"{kind}-tensorrt")
-                if precision not in {"auto", kind} or file is None:
+                model = models.get(f"{kind}-tensorrt")
+                if precision not in {"auto", kind} or model is None:
                     continue
-                verdict = _judge_for_tensorrt(folder / file, opened, reference, bounds, kind)
+                verdict = _judge_for_tensorrt(folder / model, opened, reference, bounds, kind)
                 verdicts.append(verdict)
                 if not verdict.passed and kind == "int8" and learned:
                     file = write_trained(learned, "tensorrt", folder, models, calibrators)
