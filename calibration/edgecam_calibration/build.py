@@ -97,7 +97,6 @@ def build_engine(
     calibrators = choose(photos, CALIBRATION_PHOTOS, rng=np.random.default_rng(seed))
     report_coverage(coverage(calibrators, photos, opened.head.classes))
     judges = _judges(opened, val)
-    report_coverage(coverage(calibrators, photos, opened.head.classes))
     with WorkFolder(out) as folder, ExitStack() as stack:
         mixed = mixed_target(bounds) if precision in {"auto", "mixed"} else None
         models = write_models(opened, folder, calibrators, backend=chosen_backend, mixed=mixed)
