@@ -69,7 +69,7 @@ class Figures:
                 same=same,
             ),
             judge_figure(
-                "10th percentile of CAM IoU",
+                "CAM IoU, 10th percentile",
                 p10,
                 lambda m: least_quantile(ious, 0.1, m),
                 bounds.min_cam_iou_p10,

@@ -116,7 +116,7 @@ def test_labels_alone_do_not_pass_when_the_maps_have_moved(reference: Reference)
     assert judged.state == "refused"
     assert [reason.partition(" is ")[0] for reason in judged.reasons] == [
         "mean CAM IoU",
-        "10th percentile of CAM IoU",
+        "CAM IoU, 10th percentile",
     ]
 
 
