@@ -116,9 +116,7 @@ def test_the_cpu_profile_has_unsigned_activations_and_signed_weights(for_cpu: Gr
 @pytest.mark.parametrize("profile", ["int8-cpu", "int8-tensorrt"])
 def test_weights_have_one_scale_a_channel(models: Models, profile: str) -> None:
     graph = Graph(models.path(profile))
-    in_float = (
-        1 if profile == "int8-tensorrt" else 2
-    )  # the stem's depthwise convolution, and what makes its input
+    in_float = 1 if profile == "int8-tensorrt" else 2  # the stem's
     assert len(graph.weights) == len(graph.of("Conv")) - in_float
     for weight in graph.weights:
         assert weight.scale.shape == (weight.stored.shape[0],)
@@ -162,7 +160,8 @@ def group_of(node: Any) -> int:
 
 
 def test_in_the_cpu_profile_the_range_of_the_quantizer_is_the_relu6(for_cpu: Graph) -> None:
-    assert [node.name for node in for_cpu.of("Clip")] == ["Clip_0"]  # of the stem, which stays in float
+    # Those of the stem, which stays in float.
+    assert [node.name for node in for_cpu.of("Clip")] == ["Clip_0", "Clip_1"]
     rectified = [q for q in for_cpu.quantizers if int(q.zero_point) == 0]
     assert len(rectified) > 30
     for q in rectified:
