@@ -144,7 +144,7 @@ def test_the_layers_of_both_profiles_are_told(built: Built) -> None:
     for found in layers.values():
         assert len(found) == 57
         assert all(layer["cosine"] > 0.8 for layer in found)
-        assert sum(layer["sqnr_db"] is None for layer in found) <= 1  # the first one has no error in float
+        assert sum(layer["sqnr_db"] is None for layer in found) <= 2  # the stem has no error in float
 
 
 def test_a_second_build_of_the_same_run_observes_nothing_anew(
