@@ -117,9 +117,7 @@ def test_the_cpu_profile_has_unsigned_activations_and_signed_weights(for_cpu: Gr
 @pytest.mark.parametrize("profile", ["int8-cpu", "int8-tensorrt"])
 def test_weights_have_one_scale_a_channel(models: Models, profile: str) -> None:
     graph = Graph(models.path(profile))
-    in_float = (
-        1 if profile == "int8-tensorrt" else 2
-    )  # the stem's depthwise convolution, and what makes its input
+    in_float = 1 if profile == "int8-tensorrt" else 2  # the stem's
     assert len(graph.weights) == len(graph.of("Conv")) - in_float
     for weight in graph.weights:
         assert weight.scale.shape == (weight.stored.shape[0],)
