@@ -19,6 +19,7 @@ from typing import Any, Final
 import numpy as np
 import onnx
 from numpy.typing import NDArray
+from rich.console import Console
 from table import show
 
 from edgecam_calibration.build import CALIBRATION_PHOTOS
@@ -26,6 +27,7 @@ from edgecam_calibration.choose import choose, without_judges
 from edgecam_calibration.evaluate import Labelled, PhotoFrames, load_labelled
 from edgecam_calibration.gate import Bounds, Reference, Verdict, judge, refer
 from edgecam_calibration.models import batches_of, input_hw_of
+from edgecam_calibration.quantization.layers import LayerError, table
 from edgecam_calibration.quantize import (
     TENSORRT,
     Calibration,
@@ -97,10 +99,20 @@ class Bench:
                     engine, self.run.head, self.reference, Bounds(), precision="int8", backend=profile.name
                 )
 
+    def layers(self, profiles: Sequence[Profile]) -> dict[str, list[LayerError]]:
+        """The error of each convolution, by profile."""
+        found = {}
+        with tempfile.TemporaryDirectory() as folder:
+            for profile in profiles:
+                path = Path(folder) / "model.onnx"
+                self.calibration.write(profile, path)
+                found[_called(profile)] = self.calibration.layer_errors(profile, path)
+        return found
+
     def row(self, step: str, profile: Profile, verdict: Verdict) -> tuple[list[object], dict[str, Any]]:
         """For people and for scripts."""
         change = 100 * (verdict.top1.value - self.reference.top1.value)
-        name = "TensorRT, in float" if profile.signed else "CPU" + (" 7 bit" if profile.reduce_range else "")
+        name = _called(profile)
         cells = [name, step, f"{change:+.1f}", f"{verdict.agreement.value:.1%}"]
         cells += [f"{verdict.cam_iou.mean:.3f}", f"{verdict.cam_iou.p10:.3f}", str(verdict.n)]
         document = {
@@ -113,6 +125,10 @@ class Bench:
             "n": verdict.n,
         }
         return [*cells], document
+
+
+def _called(profile: Profile) -> str:
+    return "TensorRT, in float" if profile.signed else "CPU" + (" 7 bit" if profile.reduce_range else "")
 
 
 def calibrated(run: Run, calibrators: list[Labelled]) -> Calibration:
@@ -146,6 +162,7 @@ def main() -> None:
     parser.add_argument("--limit", type=int, default=300)
     parser.add_argument("--float-first", type=int, default=3, help="convolutions left in float in a last row")
     parser.add_argument("--only", nargs="*", default=[""], help="steps whose names contain one of these")
+    parser.add_argument("--layers", action="store_true", help="and the error of each layer")
     parser.add_argument("--seven-bits", action="store_true", help="and the CPU profile without VNNI")
     options = parser.parse_args()
     run = open_run(options.run)
@@ -168,6 +185,8 @@ def main() -> None:
             print(*row, sep=" | ", file=sys.stderr, flush=True)
     title = f"INT8 against FP32 ({bench.reference.top1.value:.1%} top-1), {len(bench.calibrators)} photos"
     show(title, HEADER, rows, {"steps": documents})
+    if options.layers:
+        Console(width=120).print(table(bench.layers(profiles)))
 
 
 if __name__ == "__main__":

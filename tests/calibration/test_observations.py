@@ -1,6 +1,7 @@
 """Observations kept between builds, bias correction, and the report by layer."""
 
 import copy
+import io
 import json
 from pathlib import Path
 
@@ -9,12 +10,13 @@ import onnx
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from rich.console import Console
 
 from calibration.test_equalize import frames, random_net, run
 from edgecam_calibration.quantization.bias import bias_errors
 from edgecam_calibration.quantization.cache import KEPT, cached, key
 from edgecam_calibration.quantization.graph import constants, replace_constants, run_between
-from edgecam_calibration.quantization.layers import LayerError, cosine, sqnr_db, write_layers
+from edgecam_calibration.quantization.layers import LayerError, cosine, sqnr_db, table, write_layers
 from edgecam_calibration.quantization.observe import SAMPLE, Observations, observe
 from edgecam_calibration.quantization.pairs import quantized_tensors
 from edgecam_calibration.quantize import TENSORRT, Calibration, cached_calibration
@@ -178,6 +180,17 @@ def test_the_report_is_json_and_a_picture(tmp_path: Path) -> None:
     document = json.loads((tmp_path / "layers.json").read_text())
     assert document["int8-cpu"][1] == {"node": "b", "tensor": "y", "sqnr_db": None, "cosine": 1.0}
     assert (tmp_path / "layers.png").read_bytes()[1:4] == b"PNG"
+
+
+def test_the_table_has_a_row_a_convolution_and_blanks_where_a_profile_has_none() -> None:
+    a, b = LayerError("a", "x", 20.0, 0.99), LayerError("b", "y", float("inf"), 1.0)
+    console = Console(width=120, record=True, file=io.StringIO())
+    console.print(table({"cpu": [a, b], "trt": [b]}))
+    lines = [line for line in console.export_text().splitlines() if line.startswith("│")]
+    assert [[cell.strip() for cell in line.strip()[1:-1].split("│")] for line in lines] == [
+        ["a", "20.0", "0.9900", "", ""],
+        ["b", "inf", "1.0000", "inf", "1.0000"],
+    ]
 
 
 def test_the_scales_in_the_side_file_are_those_in_the_graph(tmp_path: Path, calibration: Calibration) -> None:
