@@ -50,10 +50,8 @@ def open_onnxruntime_openvino(model: Model) -> Engine:
 
 
 def open_tensorrt(model: Model) -> Engine:
-    from edgecam_engines.onnx_file import read_onnx
     from edgecam_engines.tensorrt import open_plan
 
-    read_onnx(model.path, model.digests)  # refuses what was changed or leads out, before NVIDIA's parser
     return open_plan(model)
 
 

@@ -12,6 +12,7 @@ from edgecam_engines.cuda import device_key, open_cuda
 from edgecam_engines.cuda_calls import Cuda, Device
 from edgecam_engines.engine import Engine
 from edgecam_engines.errors import BackendUnavailable, BundleDamaged, StalePlan
+from edgecam_engines.onnx_file import read_onnx
 from edgecam_engines.tensorrt_build import MAX_BATCH, build_plan, digest_of, target_of
 from edgecam_engines.tensorrt_dla import Source, dla_source
 from edgecam_engines.tensorrt_inspect import layers_of
@@ -28,7 +29,9 @@ def open_plan(model: Model, dla: int | None = None) -> Engine:
     EngineError.
     """
     cuda, device = open_cuda()  # before the import: TensorRT's libraries crash without a device
-    return open_on(model, trt=_tensorrt(), cuda=cuda, device=device, dla=dla)
+    trt = _tensorrt()
+    read_onnx(model.path, model.digests)  # refuses what was changed or leads out, before NVIDIA's parser
+    return open_on(model, trt=trt, cuda=cuda, device=device, dla=dla)
 
 
 def open_on(

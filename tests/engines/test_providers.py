@@ -93,9 +93,16 @@ class FakeRuntime:
         return [*self._built_in, CPU.name]
 
     def InferenceSession(
-        self, content: bytes, settings: Any, *, providers: list[tuple[str, Any]], enable_fallback: int
+        self,
+        content: bytes,
+        settings: Any,
+        *,
+        providers: list[tuple[str, Any]],
+        enable_fallback: int,
+        disabled_optimizers: list[str],
     ) -> FakeSession:
         assert content == CONTENT
+        assert disabled_optimizers == ["WeightBiasQuantization"]
         assert not enable_fallback
         return FakeSession(self, settings, providers)
 
