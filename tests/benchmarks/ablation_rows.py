@@ -29,12 +29,14 @@ ROWS: Final[dict[str, dict[str, Any]]] = {
     **{name: {"mix": name} for name in MIXES},
     "ER": {"er": 0.1},
     "ER, ECR": _SEAM,
+    "ER, ECR, min-pooling": {**_SEAM, "rvmin": 0.1},
     "SEAM, PCM by pairs": {**_PCM, "seam_pcm": "pairs"},
     "SEAM, linear PCM": {**_PCM, "seam_pcm": "linear"},
     "cutmix, ER, ECR": {"mix": "cutmix", **_SEAM},
     "Mixup-CAM": {"mix": "mixup", "cam_entropy": 0.02, "cam_concentration": 2e-4},
     "linear head": {"head": "linear"},
     "experts' head": {"head": "moe"},
+    "trained at 3/4 size": {"train_scale": 0.75},
     "cutmix, ER, ECR, linear head": {"mix": "cutmix", **_SEAM, "head": "linear"},
 }
 DEFAULT: Final = "cutmix, ER, ECR, linear head"  # what Options() switches on
