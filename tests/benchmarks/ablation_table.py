@@ -24,10 +24,10 @@ COMPARED: Final = ("top1", "max_box_acc_v2")
 
 
 class Mean(NamedTuple):
-    """A mean over seeds and half the width of its 95 % interval; NaN from one seed."""
+    """A mean over seeds and half the width of its 95 % interval; None from one seed."""
 
     value: float
-    reach: float
+    reach: float | None
 
 
 class Summary(NamedTuple):
@@ -40,7 +40,7 @@ def mean_of(values: Sequence[float]) -> Mean:
     """Student's interval: 4.3 standard errors either way for three seeds."""
     n = len(values)
     if n < 2:
-        return Mean(float(np.mean(values)), float("nan"))
+        return Mean(float(np.mean(values)), None)
     reach = t.ppf(0.975, n - 1) * np.std(values, ddof=1) / np.sqrt(n)
     return Mean(float(np.mean(values)), float(reach))
 
@@ -65,20 +65,20 @@ def summary(runs: Sequence[dict[str, Any]], *, plain: str) -> Summary:
     return Summary(header, [_cells(told) for told in document], document)
 
 
-def _told(means: dict[str, Mean]) -> dict[str, list[float]]:
+def _told(means: dict[str, Mean]) -> dict[str, list[float | None]]:
     return {name: [mean.value, mean.reach] for name, mean in means.items()}
 
 
 def _cells(told: dict[str, Any]) -> tuple[str, ...]:
     figures = [_figure(*told[name], factor, decimals) for name, (_, factor, decimals) in COLUMNS.items()]
     moved = told["less_plain"]
-    differences = [f"{_figure(*moved[name], 100, 1, '+')}" if name in moved else "" for name in COMPARED]
+    differences = [_figure(*moved[name], 100, 1, "+") if name in moved else "" for name in COMPARED]
     return (told["row"], *figures, *differences)
 
 
-def _figure(value: float, reach: float, factor: float, decimals: int, sign: str = "") -> str:
+def _figure(value: float, reach: float | None, factor: float, decimals: int, sign: str = "") -> str:
     about = f"{value * factor:{sign}.{decimals}f}"
-    return about if np.isnan(reach) else f"{about} ± {reach * factor:.{decimals}f}"
+    return about if reach is None else f"{about} ± {reach * factor:.{decimals}f}"
 
 
 def markdown(
@@ -115,13 +115,13 @@ def markdown(
 
 
 def _above_zero(told: dict[str, Any], name: str) -> bool:
-    value, reach = told["less_plain"].get(name, (0.0, float("nan")))
-    return bool(value - reach > 0)
+    value, reach = told["less_plain"].get(name, (0.0, None))
+    return reach is not None and value - reach > 0
 
 
 def _below_zero(told: dict[str, Any], name: str) -> bool:
-    value, reach = told["less_plain"].get(name, (0.0, float("nan")))
-    return bool(value + reach < 0)
+    value, reach = told["less_plain"].get(name, (0.0, None))
+    return reach is not None and value + reach < 0
 
 
 def chart(table: Summary, path: Path) -> None:
@@ -134,7 +134,7 @@ def chart(table: Summary, path: Path) -> None:
     for axis, column in zip(axes, ("max_box_acc_v2", "top1"), strict=True):
         figures = [told[column] for told in table.document]
         values = [100 * value for value, _ in figures]
-        reaches = [0 if np.isnan(reach) else 100 * reach for _, reach in figures]
+        reaches = [100 * (reach or 0.0) for _, reach in figures]
         axis.errorbar(values, range(len(names)), xerr=reaches, fmt="o", color="tab:blue", capsize=3)
         axis.axvline(values[0], color="0.6", linewidth=1)
         axis.set_title(COLUMNS[column][0])
