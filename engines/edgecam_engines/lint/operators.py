@@ -58,7 +58,7 @@ UNSUPPORTED: Final = frozenset(
         "Unique",
     }
 )
-_TODO: Final = "Replace it in the model by operators that TensorRT has, or run it with ONNX Runtime."
+_ADVICE: Final = "Replace it in the model by operators that TensorRT has, or run it with ONNX Runtime."
 
 
 def unsupported(graph: Graph) -> Iterator[Finding]:
@@ -68,7 +68,7 @@ def unsupported(graph: Graph) -> Iterator[Finding]:
             continue
         if node.domain not in {"", "ai.onnx", "com.microsoft", "trt.plugins"}:
             what = f"it is of the domain {node.domain}, for which TensorRT needs a plugin"
-            yield Finding("unsupported-op", "error", named(node), what, _TODO)
+            yield Finding("unsupported-op", "error", named(node), what, _ADVICE)
         elif node.op_type in UNSUPPORTED:
             what = "NVIDIA's parser has nothing for this operator"
-            yield Finding("unsupported-op", "error", named(node), what, _TODO)
+            yield Finding("unsupported-op", "error", named(node), what, _ADVICE)
