@@ -123,7 +123,8 @@ def build_engine(
 
         learned = find_learned(run)
         for candidate in _candidates(models, precision, chosen_backend):
-            if not measured(candidate).passed and candidate.precision == "int8" and learned:
+            refused = measured(candidate).state == "refused"  # what may ship keeps its file
+            if refused and candidate.precision == "int8" and learned:
                 file = write_trained(learned, candidate.backend, folder, models, calibrators)
                 verdicts[-1] = replace(verdicts[-1], reasons=[*verdicts[-1].reasons, RETRIED])
                 measured(replace(candidate, file=file))
@@ -137,7 +138,7 @@ def build_engine(
                     continue
                 verdict = _judge_for_tensorrt(folder / model, opened, reference, bounds, kind)
                 verdicts.append(verdict)
-                if not verdict.passed and kind == "int8" and learned:
+                if verdict.state == "refused" and kind == "int8" and learned:
                     file = write_trained(learned, "tensorrt", folder, models, calibrators)
                     verdicts[-1] = replace(verdict, reasons=[*verdict.reasons, RETRIED])
                     verdicts.append(_judge_for_tensorrt(folder / file, opened, reference, bounds, kind))

@@ -86,7 +86,7 @@ class Calibration:
         the place of those that were observed.
         """
         model, scales = self.prepared(recipe)
-        never = self.floats(profile, recipe=recipe)
+        never = stem_in_float(model, profile) if recipe.float_stem else []
         steps = self._round(model, scales, profile, recipe, {*kept, *never})
         found = self.ranges(recipe, scales, symmetric=profile.signed)
         found |= _around(self._centre(model, scales, profile, recipe)) | dict(ranges or {})
@@ -130,13 +130,14 @@ class Calibration:
         return dict(self._ranges[key])
 
     def write_scales(self, path: Path, *, recipe: Recipe = DEFAULT) -> None:
-        """The TensorRT profile's activation scales, tensor by tensor, for builders that take no Q/DQ nodes.
+        """Symmetric activation scales of the FP32 graph as it stands, for builders that take no Q/DQ nodes.
 
-        A value is its integer times the scale. They are those of the TensorRT model, whose channels may be
-        scaled and lowered against the FP32 model's; strip its Q/DQ nodes to use them.
+        A JSON object, tensor -> scale: a value is its integer times the scale.
         """
-        scales = {name: high / 127 for name, (_, high) in self._symmetric(recipe).items() if high > 0}
-        write_json(path, {"model": f"{TENSORRT.name}.onnx", "scales": scales})
+        plain, graph = replace(recipe, equalized=False, centred=False), self.prepared(PLAIN)[0]
+        ranges = self.ranges(plain, {}, symmetric=True)
+        ranges |= {first: ranges[then] for first, then in before_rectifiers(graph).items() if then in ranges}
+        write_json(path, {name: high / 127 for name, (_, high) in ranges.items() if high > 0})
 
     def layer_errors(
         self, profile: Profile, quantized: Path, *, recipe: Recipe = DEFAULT, frames: int = 4
@@ -145,12 +146,6 @@ class Calibration:
         model, scales = self.prepared(recipe)
         lowered = self._centre(model, scales, profile, recipe)
         return layer_errors(self._file, quantized, scales, lowered, self.seen.sample[:frames])
-
-    def _symmetric(self, recipe: Recipe) -> dict[str, tuple[float, float]]:
-        model, scales = self.prepared(recipe)
-        ranges = self.ranges(recipe, scales, symmetric=True)
-        ranges |= {first: ranges[then] for first, then in before_rectifiers(model).items() if then in ranges}
-        return ranges | _around(self._centre(model, scales, TENSORRT, recipe))
 
     def _centre(self, model: Any, scales: Scales, profile: Profile, recipe: Recipe) -> dict[str, float]:
         if not (profile.signed and recipe.centred):

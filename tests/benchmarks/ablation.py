@@ -21,7 +21,9 @@ from typing import Any, Final
 
 from ablation_rows import DEFAULT, PLAIN, ROWS
 from ablation_table import chart, markdown, summary
-from table import cpu_name, show
+from table import show
+
+from edgecam_engines.processor import cpu_model
 
 HERE: Final = Path(__file__).parent
 PER_CLASS: Final = {"per-class": 40, "val-per-class": 10, "test-per-class": 30}
@@ -103,7 +105,7 @@ def report(runs: list[dict[str, Any]], docs: Path | None) -> None:
         {"benchmark": "ablation", "default": DEFAULT, "rows": table.document},
     )
     if docs is not None:
-        (docs / "ablation.md").write_text(markdown(table, runs, PLAIN, PER_CLASS, cpu_name()))
+        (docs / "ablation.md").write_text(markdown(table, runs, PLAIN, PER_CLASS, cpu_model() or "unknown"))
         chart(table, docs / "ablation.png")
 
 

@@ -3,11 +3,12 @@
 import json
 import platform
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 from rich.console import Console
 from rich.table import Table
+
+from edgecam_engines.processor import cpu_model
 
 
 def show(
@@ -20,12 +21,5 @@ def show(
     for row in rows:
         table.add_row(*map(str, row))
     Console(width=120).print(table)
-    print(json.dumps({**document, "cpu": cpu_name(), "python": platform.python_version()}))
-
-
-def cpu_name() -> str:
-    """The processor as Linux names it."""
-    info = Path("/proc/cpuinfo")
-    lines = info.read_text().splitlines() if info.exists() else []
-    names = (line.split(":", 1)[1].strip() for line in lines if line.startswith("model name"))
-    return next(names, platform.machine())
+    cpu = cpu_model() or platform.machine()
+    print(json.dumps({**document, "cpu": cpu, "python": platform.python_version()}))

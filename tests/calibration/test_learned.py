@@ -12,6 +12,7 @@ from onnx import numpy_helper
 from edgecam_calibration.build import RETRIED, build_engine
 from edgecam_calibration.gate import Bounds
 from edgecam_calibration.learned import LEARNED_GRAPH, Learned, find_learned, save_learned, write_learned
+from edgecam_calibration.models import SCALES
 from edgecam_calibration.quantize import TENSORRT
 from edgecam_calibration.run import Run
 from edgecam_engines.errors import TrainingError
@@ -74,6 +75,27 @@ def test_where_calibration_does_not_pass_the_trained_model_is_tried_next(
     assert built.chosen.precision in {"fp32", "fp16"}
     models = built.bundle.manifest.models
     assert models["int8-cpu"] == "models/int8-cpu-trained.onnx"
-    assert {p.name for p in (tmp_path / "b.edgecam/models").glob("*.onnx")} == {
+    beside = {"fp16.json", Path(SCALES).name}
+    assert {p.name for p in (tmp_path / "b.edgecam/models").iterdir()} - beside == {
         Path(f).name for f in models.values()
     }
+
+
+def test_a_calibrated_model_that_is_only_unproven_keeps_its_place(run_folder: Path, tmp_path: Path) -> None:
+    """It may ship with --accept-unproven, and then the file must be the one that was judged."""
+    run = tmp_path / "run"
+    shutil.copytree(run_folder, run)
+    shutil.copyfile(run / "model.onnx", run / LEARNED_GRAPH)
+    save_learned(Learned(run / LEARNED_GRAPH, {}))
+    bounds = Bounds(max_drop=3, min_agreement=0, min_cam_iou=0, min_cam_iou_p10=0)
+    built = build_engine(
+        run,
+        tmp_path / "b.edgecam",
+        bounds=bounds,
+        backend="onnxruntime",
+        precision="int8",
+        accept_unproven=True,
+    )
+    assert built.chosen.state == "unproven"
+    assert [v.backend for v in built.verdicts] == ["onnxruntime", "tensorrt"]
+    assert built.bundle.manifest.engine["model"] == "models/int8-cpu.onnx"

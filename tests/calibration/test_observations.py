@@ -3,6 +3,7 @@
 import copy
 import io
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -19,7 +20,8 @@ from edgecam_calibration.quantization.graph import constants, replace_constants,
 from edgecam_calibration.quantization.layers import LayerError, cosine, sqnr_db, table, write_layers
 from edgecam_calibration.quantization.observe import SAMPLE, Observations, observe
 from edgecam_calibration.quantization.pairs import quantized_tensors
-from edgecam_calibration.quantize import TENSORRT, Calibration, cached_calibration
+from edgecam_calibration.quantize import DEFAULT, TENSORRT, Calibration, cached_calibration
+from edgecam_engines.tensorrt_dla import read_scales
 
 
 @pytest.fixture(scope="module")
@@ -193,10 +195,16 @@ def test_the_table_has_a_row_a_convolution_and_blanks_where_a_profile_has_none()
     ]
 
 
-def test_the_scales_in_the_side_file_are_those_in_the_graph(tmp_path: Path, calibration: Calibration) -> None:
-    calibration.write(TENSORRT, tmp_path / "int8.onnx")
+def test_the_scales_in_the_side_file_are_those_of_the_fp32_graph(
+    tmp_path: Path, calibration: Calibration
+) -> None:
+    """It is the FP32 graph that a DLA is built from: nothing in it was scaled or lowered."""
+    as_it_stands = replace(DEFAULT, equalized=False, centred=False)
+    calibration.write(TENSORRT, tmp_path / "int8.onnx", recipe=as_it_stands)
     calibration.write_scales(tmp_path / "scales.json")
-    scales = json.loads((tmp_path / "scales.json").read_text())["scales"]
+    scales = read_scales(tmp_path / "scales.json")
+    plain = calibration.prepared(as_it_stands)[0].graph
+    assert scales.keys() <= {name for node in plain.node for name in [*node.input, *node.output]}
     model = onnx.load(tmp_path / "int8.onnx")
     arrays = constants(model)
     pairs = {n.input[0]: float(arrays[n.input[1]]) for n in model.graph.node if n.op_type == "QuantizeLinear"}

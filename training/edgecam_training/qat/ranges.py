@@ -9,7 +9,6 @@ from torch import Tensor, nn
 
 from edgecam_training.qat.fakequant import fake_quantize
 
-RANGES: Final = ("learned", "average")
 MOMENTUM: Final = 0.99
 
 
