@@ -5,8 +5,8 @@
 Makes its data set with `edgecam data composite`, then trains every row of ablation_rows.py with every seed,
 all with the same budget, each in a process of its own. A finished run is appended to results.jsonl, so the
 command can be stopped and started again. Thresholds of mIoU are chosen on val; MaxBoxAccV2 and PxAP take
-the best, as published. With --docs, the table and the picture are written there. About an hour and a half
-on two cores.
+the best, as published. With --docs, the table and the picture are written there. Sized to take
+at most four hours on two cores.
 """
 
 import argparse
