@@ -89,7 +89,8 @@ def judge_figure(
 def images_needed(enough: Callable[[int], bool], n: int) -> int | None:
     """The least number of photos that are enough, above `n`, rounded up to two digits; None if no million is.
 
-    `enough` is taken to stay true once it is. About 17 questions.
+    `enough` is taken to stay true once it is, but for the noise of resampling: so the number that is told
+    is itself asked about, and raised until it is enough. About 17 questions.
     """
     low = high = n  # `low` is not enough
     while not enough(high):
@@ -100,4 +101,7 @@ def images_needed(enough: Callable[[int], bool], n: int) -> int | None:
         middle = (low + high) // 2
         low, high = (low, middle) if enough(middle) else (middle, high)
     digit = int(10 ** max(0, len(str(high)) - 2))
-    return -(-high // digit) * digit
+    told = -(-high // digit) * digit
+    while not enough(told):
+        told += digit
+    return told
