@@ -25,6 +25,7 @@ class Result(NamedTuple):
     box: Box | None  # frame pixels, half-open; None when unknown or when the map is flat
     top: tuple[Ranked, ...]  # at most TOP, best first
     heat: NDArray[np.uint8] | None  # (h, w) of the engine's input, the map from 0 to 255; None with no box
+    camera: str = ""  # the name of the camera; never holds a password
 
 
 def as_json(result: Result) -> dict[str, Any]:

@@ -1,0 +1,1 @@
+"""From answers about single frames to what a person can act on: smoothed answers, events, alarms."""

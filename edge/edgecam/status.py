@@ -1,0 +1,19 @@
+"""How a camera is, for people, pages, brokers and health checks."""
+
+from typing import Literal, NamedTuple
+
+State = Literal["connecting", "live", "stalled", "lost"]
+
+
+class CameraStatus(NamedTuple):
+    """One camera at one moment. Nothing here is estimated: every number was counted."""
+
+    camera: str  # its name, as in `Result.camera`; never holds a password
+    state: State  # stalled: open, but no fresh frame; lost: not open, being called back
+    since: float  # seconds since the epoch at which this state began
+    detail: str  # in words: why it is so and what is being done; "" while live
+    captured: int  # frames that the camera gave
+    processed: int  # frames that were answered
+    skipped: int  # frames that nobody looked at; captured = processed + skipped + at most two in hand
+    lost: int  # how often it went away
+    captured_at: float | None  # when the newest frame was captured, seconds since the epoch; None: none yet
