@@ -55,11 +55,11 @@ class Video:
 def open_video(uri: str) -> Video:
     """Open a video file. Raises SourceError: no such file, not readable, not a video, no frames."""
     path = Path(uri)
-    if not path.exists():
+    if "\0" in uri or not path.exists():
         raise SourceError(
             f"There is no file, folder or camera {uri!r}.\n"
             f"--camera takes a camera (0 or /dev/video0), a video file, a folder of photos, "
-            f"rtsp://... or csi://0."
+            f"rtsp://..., http://..., csi://0 or gst:PIPELINE."
         )
     try:
         with path.open("rb") as file:
