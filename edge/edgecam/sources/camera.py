@@ -11,10 +11,10 @@ import cv2
 
 from edgecam.sources import gstreamer
 from edgecam.sources.capture import Attempt, LiveCapture, Stamp, first_to_open, gives_frames, unstamped
-from edgecam.sources.devices import DEV, SYSFS, cameras_here, holders, look_at, no_permission
+from edgecam.sources.devices import CSI_DRIVER, DEV, SYSFS, cameras_here, holders, look_at, no_permission
 from edgecam.sources.options import one_of, option, read_options, real, whole
 from edgecam.sources.uri import scheme_of, split_path, split_scheme
-from edgecam.sources.v4l2 import Format, Mode
+from edgecam.sources.v4l2 import Card, Format, Mode
 from edgecam_engines.errors import SourceError
 
 LONGEST_SIDE: Final = 16384  # pixels
@@ -141,7 +141,23 @@ def _check(device: Path, dev: Path, sysfs: Path) -> tuple[Format, ...]:
             f"{device} gives no pictures: it is {found.card.model}'s metadata, or a codec.\n"
             f"{cameras_here(dev, sysfs)}"
         )
-    return found.card.formats if found.card else ()
+    formats = found.card.formats if found.card else ()
+    if formats and not any(each.code.lower() in CODES for each in formats):
+        raise SourceError(_wrong_format(device, found.card, formats))
+    return formats
+
+
+def _wrong_format(device: Path, card: Card | None, formats: tuple[Format, ...]) -> str:
+    codes = ", ".join(each.code for each in formats)
+    if card is not None and card.driver == CSI_DRIVER:
+        return (
+            f"{device} gives only what its sensor sees, unfinished ({codes}).\nThe board's image processor "
+            f"makes pictures of it: use csi:// instead, and see which number it has with\n    edgecam devices"
+        )
+    return (
+        f"{device} gives only {codes}, and edgecam reads {', '.join(CODES)}.\nGStreamer may decode it:\n"
+        f"    --camera 'gst:v4l2src device={device} ! decodebin'"
+    )
 
 
 def _not_opened(device: Path, dev: Path, sysfs: Path) -> str:

@@ -15,6 +15,7 @@ DEV: Final = Path("/dev")
 SYSFS: Final = Path("/sys/class/video4linux")
 PROC: Final = Path("/proc")
 HELD_SHOWN: Final = 3
+CSI_DRIVER: Final = "tegra-video"  # a Jetson shows its CSI sensors as nodes too, but with raw pixels
 
 
 @dataclass(frozen=True)
@@ -56,6 +57,18 @@ def look_at(path: Path, dev: Path = DEV, sysfs: Path = SYSFS, ioctl: v4l2.Ioctl 
     finally:
         os.close(descriptor)
     return Device(path, name or card.model, card, always=_same_always(path, dev))
+
+
+def uris(found: list[Device]) -> list[str]:
+    """What to write for each after --camera. CSI sensors are numbered among themselves."""
+    answer, sensors = [], 0
+    for device in found:
+        if device.card is not None and device.card.driver == CSI_DRIVER:
+            answer.append(f"csi://{sensors}")
+            sensors += 1
+        else:
+            answer.append(str(device.path))
+    return answer
 
 
 def cameras_here(dev: Path = DEV, sysfs: Path = SYSFS, ioctl: v4l2.Ioctl = fcntl.ioctl) -> str:

@@ -2,11 +2,11 @@
 
 import re
 from typing import Final
-from urllib.parse import parse_qsl, urlencode
 
 _MASK: Final = "***"
-# Up to the last @ of the word: passwords hold colons, slashes and even @ signs.
-_CREDENTIALS: Final = re.compile(r"(://)[^\s'\"<>]*@")
+# Up to the last @: passwords hold colons, slashes, quotes and even @ signs. In a text, of one word.
+_WHOLE: Final = re.compile(r"(?s)^([^:/]*://).*@")
+_IN_TEXT: Final = re.compile(r"(://)\S*@")
 _NAMED: Final = re.compile(
     r"(?i)([\w.%-]*(?:pass|pwd|pw\b|user|usr|login|token|secret|key|auth|sig|sid)[\w-]*\s*[=:]\s*)"
     r"(\"(?:[^\"\\]|\\.)*\"|'[^']*'|[^\s&;,!]+)"
@@ -19,15 +19,17 @@ _VISIBLE: Final = frozenset(
 
 def hide(text: str) -> str:
     """Any text without what follows `password=` and its like, and without users before an @ in a URL."""
-    return _NAMED.sub(rf"\g<1>{_MASK}", _CREDENTIALS.sub(rf"\g<1>{_MASK}@", text))
+    return _NAMED.sub(rf"\g<1>{_MASK}", _IN_TEXT.sub(rf"\g<1>{_MASK}@", text))
 
 
 def printable(url: str) -> str:
     """A URL of the network as it may be printed: no user, no password, no key in its query."""
-    front, question, rest = _CREDENTIALS.sub(rf"\g<1>{_MASK}@", url).partition("?")
-    if not question:
-        return hide(front.partition("#")[0])
-    query = rest.partition("#")[0]
-    pairs = parse_qsl(query, keep_blank_values=True)
-    shown = urlencode([(key, value) if key.lower() in _VISIBLE else (key, _MASK) for key, value in pairs])
-    return f"{hide(front)}?{shown.replace('%2A', '*') if pairs else _MASK}"
+    front, question, query = _WHOLE.sub(rf"\g<1>{_MASK}@", url).partition("#")[0].partition("?")
+    return hide(front) + (f"?{'&'.join(map(_shown, query.split('&')))}" if question else "")
+
+
+def _shown(pair: str) -> str:
+    name, equals, _ = pair.partition("=")
+    if not equals:
+        return _MASK
+    return pair if name.lower() in _VISIBLE else f"{name}={_MASK}"

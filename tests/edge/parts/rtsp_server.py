@@ -10,13 +10,14 @@ from types import TracebackType
 from edge.parts.ports import free_port, wait_for_port
 
 SYSTEM_PYTHON = "/usr/bin/python3"
-IMPORTS = (
-    "import gi; gi.require_version('GstRtspServer', '1.0'); from gi.repository import Gst, GstRtspServer"
-)
+IMPORTS = """
+import gi
+gi.require_version("GstRtspServer", "1.0")
+from gi.repository import GLib, Gst, GstRtspServer
+"""
 SCRIPT = f"""
 import sys
 {IMPORTS}
-from gi.repository import GLib
 port, launch, user, password = sys.argv[1:]
 Gst.init(None)
 server = GstRtspServer.RTSPServer(address="127.0.0.1", service=port)
@@ -41,7 +42,8 @@ def h264(width: int = 320, height: int = 240, fps: int = 15) -> str:
     """A moving test picture, as most cameras code theirs; a key frame every half second."""
     return (
         f"( videotestsrc is-live=true pattern=ball ! video/x-raw,width={width},height={height},"
-        f"framerate={fps}/1 ! x264enc tune=zerolatency speed-preset=ultrafast key-int-max={max(1, fps // 2)} ! "
+        f"framerate={fps}/1 ! x264enc tune=zerolatency speed-preset=ultrafast "
+        f"key-int-max={max(1, fps // 2)} ! "
         f"rtph264pay name=pay0 pt=96 config-interval=1 )"
     )
 
