@@ -42,10 +42,7 @@ def open_camera(uri: str, say: Callable[[str], None], dev: Path = DEV, sysfs: Pa
     capture = first_to_open(_attempts(device, settled(wish, formats)))
     if capture is None:
         raise SourceError(_not_opened(device, dev, sysfs))
-    stamp = unstamped
-    if gives_frames(capture):
-        stamp = driver_stamp(capture) or unstamped
-    else:
+    if not gives_frames(capture):
         capture.release()
         raise SourceError(
             f"{device} opens but gives no frames.\nUnplug it and plug it in again, try another USB port "
@@ -54,7 +51,8 @@ def open_camera(uri: str, say: Callable[[str], None], dev: Path = DEV, sysfs: Pa
         )
     if words := unlike(wish, given_by(capture), formats):
         say(f"{device} {words}")
-    return LiveCapture(capture, str(device), stamp)
+    stamp = driver_stamp(lambda: float(capture.get(cv2.CAP_PROP_POS_MSEC)))
+    return LiveCapture(capture, str(device), stamp or unstamped)
 
 
 def settled(wish: Wish, formats: tuple[Format, ...]) -> Wish:
@@ -106,21 +104,17 @@ def unlike(wish: Wish, given: Wish, formats: tuple[Format, ...]) -> str:
     return f"gives {words}." + (f" It offers: {offers}." if offers else "")
 
 
-def driver_stamp(capture: cv2.VideoCapture, now: Callable[[], float] = time.monotonic) -> Stamp | None:
+def driver_stamp(position_ms: Callable[[], float], now: Callable[[], float] = time.monotonic) -> Stamp | None:
     """The driver's own capture times, if it counts them on the monotonic clock; else None.
 
-    Which clock it is shows in the first frame, which is fresh. Later ones may be old: that is what their
-    stamps are for.
+    OpenCV gives a buffer's time as its position. Which clock it is shows in the first frame, which is fresh.
+    Later ones may be old: that is what their stamps are for.
     """
-
-    def driver() -> float:
-        return float(capture.get(cv2.CAP_PROP_POS_MSEC)) / 1000
-
-    if not 0 <= now() - driver() <= FIRST_AGE_S:
+    if not 0 <= now() - position_ms() / 1000 <= FIRST_AGE_S:
         return None
 
     def stamp() -> float | None:
-        told = driver()
+        told = position_ms() / 1000
         return told if 0 < told <= now() else None
 
     return stamp

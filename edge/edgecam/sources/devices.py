@@ -53,7 +53,7 @@ def look_at(path: Path, dev: Path = DEV, sysfs: Path = SYSFS, ioctl: v4l2.Ioctl 
     try:
         card = v4l2.ask(descriptor, ioctl)
     except OSError as error:
-        return Device(path, name, None, f"{path} is no video device: {error.strerror}.")
+        return Device(path, name, None, f"{path} does not answer as a camera: {error.strerror}.")
     finally:
         os.close(descriptor)
     return Device(path, name or card.model, card, always=_same_always(path, dev))
