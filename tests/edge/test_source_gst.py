@@ -200,15 +200,14 @@ def test_a_change_of_size_in_mid_stream_is_followed(launched: list[int]) -> None
     [
         ("nosuchelement ! fakesink", 'no element "nosuchelement"'),
         ("v4l2src device=/dev/video99", "Cannot identify device '/dev/video99'"),
-        ("videotestsrc num-buffers=1 ! fakesink videotestsrc", "gives no|ended|stopped"),
-        ("--version", "erroneous|syntax|no element|ended|gives no"),
+        ("--version", "gives no frames: .*syntax"),
     ],
 )
 def test_a_pipeline_that_fails_says_what_gstreamer_says(
     pipeline: str, words: str, launched: list[int]
 ) -> None:
-    with pytest.raises(SourceError, match=words), closing(open_source(f"gst:{pipeline}", silent)) as source:
-        grab(source, 200)
+    with pytest.raises(SourceError, match=words):
+        open_source(f"gst:{pipeline}", silent)
 
 
 @needs_gst

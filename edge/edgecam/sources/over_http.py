@@ -3,10 +3,10 @@
 import os
 import socket
 import ssl
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from http.client import HTTPException, HTTPResponse
-from typing import Final
+from typing import Any, Final
 from urllib.error import HTTPError, URLError
 from urllib.parse import urlsplit
 from urllib.request import (
@@ -71,11 +71,37 @@ def _opener(address: Address, url: str, verify: bool) -> OpenerDirector:
         HTTPDefaultErrorHandler(),
         HTTPErrorProcessor(),
         HTTPRedirectHandler(),
-        HTTPBasicAuthHandler(passwords),
-        HTTPDigestAuthHandler(passwords),
+        _Basic(passwords),
+        _Digest(passwords),
     ):
         opener.add_handler(handler)
     return opener
+
+
+class _Basic(HTTPBasicAuthHandler):
+    """urllib's, which leaves the answer that asked for a password open."""
+
+    def http_error_401(self, req: Any, fp: Any, code: int, msg: str, headers: Any) -> Any:
+        return _closing(fp, super().http_error_401, req, fp, code, msg, headers)
+
+
+class _Digest(HTTPDigestAuthHandler):
+    """The same for the other kind of password."""
+
+    def http_error_401(self, req: Any, fp: Any, code: int, msg: str, headers: Any) -> Any:
+        return _closing(fp, super().http_error_401, req, fp, code, msg, headers)
+
+
+def _closing(first: Any, retry: Callable[..., Any], *words: Any) -> Any:
+    """A second try; unless there was none, the first answer is done with."""
+    try:
+        second = retry(*words)
+    except BaseException:
+        first.close()
+        raise
+    if second is not None:
+        first.close()
+    return second
 
 
 @contextmanager

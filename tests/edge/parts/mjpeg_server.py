@@ -5,6 +5,8 @@ carries its number (`number_of` in edgecam.sources.fixed reads it), which goes o
 """
 
 import base64
+import hashlib
+import re
 import threading
 import time
 from collections.abc import Callable
@@ -33,6 +35,11 @@ class Wire(NamedTuple):
 
 
 USUAL = Wire()
+NONCE = "once"
+
+
+def md5(text: str) -> str:
+    return hashlib.md5(text.encode()).hexdigest()
 
 
 def photo_of(number: int, width: int = 320, height: int = 240) -> bytes:
@@ -44,9 +51,11 @@ def photo_of(number: int, width: int = 320, height: int = 240) -> bytes:
 
 
 class MjpegServer:
-    """One camera. `user` makes it ask for a password (Basic)."""
+    """One camera. `user` makes it ask for a password: Basic, or Digest as most cameras do."""
 
-    def __init__(self, wire: Wire = USUAL, user: str = "", password: str = "") -> None:
+    def __init__(
+        self, wire: Wire = USUAL, user: str = "", password: str = "", *, digest: bool = False
+    ) -> None:
         self.wire = wire
         self.fps = 50.0
         self.size = (320, 240)  # width, height
@@ -56,7 +65,8 @@ class MjpegServer:
         self.number = 0  # of the next photo
         self.port = free_port()
         self.uri = f"http://127.0.0.1:{self.port}/stream.mjpg?key=k3y"
-        self.expected = "Basic " + base64.b64encode(f"{user}:{password}".encode()).decode() if user else None
+        self._who = (user, password)
+        self._digest = digest
         self._server: ThreadingHTTPServer | None = None
         self._thread: threading.Thread | None = None
 
@@ -85,9 +95,11 @@ class MjpegServer:
             self._server = self._thread = None
 
     def answer(self, request: BaseHTTPRequestHandler) -> None:
-        if self.expected and request.headers.get("Authorization") != self.expected:
+        if self._who[0] and not self._may_watch(request):
             request.send_response(401)
-            request.send_header("WWW-Authenticate", 'Basic realm="camera"')
+            more = f', nonce="{NONCE}", qop="auth"' if self._digest else ""
+            kind = "Digest" if self._digest else "Basic"
+            request.send_header("WWW-Authenticate", f'{kind} realm="camera"{more}')
             request.end_headers()
             return
         request.send_response(200)
@@ -97,6 +109,16 @@ class MjpegServer:
             self._stream(request)
         except OSError:  # the viewer went away
             return
+
+    def _may_watch(self, request: BaseHTTPRequestHandler) -> bool:
+        given = request.headers.get("Authorization", "")
+        if not self._digest:
+            return given == "Basic " + base64.b64encode(":".join(self._who).encode()).decode()
+        field = dict(re.findall(r'(\w+)="?([^",]*)"?', given))
+        secret = md5(f"{self._who[0]}:camera:{self._who[1]}")
+        asked = md5(f"GET:{request.path}")
+        proof = md5(f"{secret}:{NONCE}:{field.get('nc')}:{field.get('cnonce')}:auth:{asked}")
+        return given.startswith("Digest ") and field.get("response") == proof
 
     def _stream(self, request: BaseHTTPRequestHandler) -> None:
         sent = 0
