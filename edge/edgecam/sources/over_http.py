@@ -96,6 +96,8 @@ def _closing(first: Any, retry: Callable[..., Any], *words: Any) -> Any:
     """A second try; unless there was none, the first answer is done with."""
     try:
         second = retry(*words)
+    except ValueError:  # a kind of password that this handler does not know
+        return None
     except BaseException:
         first.close()
         raise
