@@ -62,6 +62,6 @@ def test_a_trial_says_what_a_camera_really_gives(capsys: pytest.CaptureFixture[s
     assert (found["width"], found["height"], found["time_stamps"]) == (320, 96, True)
     assert found["measured_fps"] == pytest.approx(200, rel=0.5)
     devices("fixed://?fps=200", json=False)
-    assert "fixed:// works: 640x480" in capsys.readouterr().out
+    assert "fixed://?fps=200 works: 640x480" in capsys.readouterr().out
     with pytest.raises(SourceError, match="There is no camera /dev/video99"):
         devices("/dev/video99", json=True)

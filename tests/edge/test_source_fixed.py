@@ -47,7 +47,7 @@ def test_a_number_survives_the_pixels_and_jpeg(number: int, width: int, height: 
 
 def test_frames_come_at_their_rate_in_order_and_end() -> None:
     clock = Clock()
-    source = Fixed(FixedOptions(fps=10.0, frames=4), clock, clock.sleep)
+    source = Fixed(FixedOptions(fps=10.0, frames=4), now=clock, sleep=clock.sleep)
     given = [(number_of(source.retrieve()), source.stamp()) for _ in islice(iter(source.grab, False), 9)]
     assert [number for number, _ in given] == [0, 1, 2, 3]
     assert [stamp for _, stamp in given] == pytest.approx([100.0, 100.1, 100.2, 100.3])
@@ -55,7 +55,7 @@ def test_frames_come_at_their_rate_in_order_and_end() -> None:
 
 def test_a_slow_taker_is_not_flooded_with_what_it_missed() -> None:
     clock = Clock()
-    source = Fixed(FixedOptions(fps=10.0), clock, clock.sleep)
+    source = Fixed(FixedOptions(fps=10.0), now=clock, sleep=clock.sleep)
     source.grab()
     clock.sleep(5.0)
     source.grab()

@@ -1,11 +1,15 @@
 """MJPEG over HTTP, from a real server that writes its parts in every way, damages, stalls and resizes."""
 
 import os
+import shutil
 import socket
+import ssl
+import subprocess
 import threading
 import time
 from collections.abc import Iterator
 from contextlib import closing
+from pathlib import Path
 
 import cv2
 import numpy as np
@@ -319,3 +323,43 @@ def test_a_machine_that_answers_nothing_is_given_up() -> None:
         port = server.getsockname()[1]
         with pytest.raises(SourceError, match=r"no answer within 0\.3 s"):
             open_source(f"http://127.0.0.1:{port}/1#timeout=0.3", silent)
+
+
+def test_an_answer_without_a_body_is_told() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+
+        def serve() -> None:
+            connection = server.accept()[0]
+            connection.recv(4096)
+            connection.sendall(
+                b"HTTP/1.1 200 OK\r\nContent-Type: multipart/x-mixed-replace\r\nContent-Length: 0\r\n\r\n"
+            )
+            connection.close()
+
+        thread = threading.Thread(target=serve)
+        thread.start()
+        with pytest.raises(SourceError, match="ended its stream"):
+            open_source(f"http://127.0.0.1:{server.getsockname()[1]}/1", silent)
+        thread.join(WAIT_S)
+
+
+@pytest.mark.skipif(shutil.which("openssl") is None, reason="needs openssl, to make a certificate")
+def test_a_certificate_that_nobody_signed_is_refused_unless_it_is_wanted(tmp_path: Path) -> None:
+    key, certificate = tmp_path / "key.pem", tmp_path / "certificate.pem"
+    made = "openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 2 -subj /CN=here"
+    subprocess.run(
+        [*made.split(), "-keyout", str(key), "-out", str(certificate)], check=True, capture_output=True
+    )
+    server = MjpegServer()
+    server.tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    server.tls.load_cert_chain(certificate, key)
+    with server:
+        uri = server.uri.replace("http:", "https:")
+        with pytest.raises(
+            SourceError, match=r"a certificate that this machine does not trust(.|\n)*#verify=0"
+        ):
+            open_source(uri, silent)
+        with closing(open_source(f"{uri}#verify=0", silent)) as source:
+            assert len(grab(source, 3)) == 3
+            began = time.monotonic()
+        assert time.monotonic() - began < 1

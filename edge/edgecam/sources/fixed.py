@@ -39,15 +39,15 @@ class Fixed:
     """A live source that keeps its rate by the clock, not by counting."""
 
     live = True
-    name = "fixed://"
 
     def __init__(
         self,
         asked: FixedOptions,
+        name: str = "fixed://",
         now: Callable[[], float] = time.monotonic,
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:
-        self.fps = asked.fps
+        self.name, self.fps = name, asked.fps
         self._asked, self._now, self._sleep = asked, now, sleep
         self._number = -1  # of the grabbed frame
         self._stamp: float | None = None
@@ -88,7 +88,7 @@ def open_fixed(uri: str) -> Fixed:
     where, given = split_scheme(uri)
     if where:
         raise SourceError(f"fixed://{where} is no source: only options follow, fixed://?fps=30.")
-    return Fixed(read_options(FixedOptions, given, Fixed.name))
+    return Fixed(read_options(FixedOptions, given, "fixed://"), uri)
 
 
 def numbered(number: int, width: int, height: int) -> Frame:

@@ -7,6 +7,7 @@ carries its number (`number_of` in edgecam.sources.fixed reads it), which goes o
 import base64
 import hashlib
 import re
+import ssl
 import threading
 import time
 from collections.abc import Callable
@@ -67,6 +68,7 @@ class MjpegServer:
         self.uri = f"http://127.0.0.1:{self.port}/stream.mjpg?key=k3y"
         self._who = (user, password)
         self._digest = digest
+        self.tls: ssl.SSLContext | None = None  # from the next start on; `uri` must then say https
         self._server: ThreadingHTTPServer | None = None
         self._thread: threading.Thread | None = None
 
@@ -81,6 +83,8 @@ class MjpegServer:
                 pass
 
         self._server = ThreadingHTTPServer(("127.0.0.1", self.port), Handler)
+        if self.tls is not None:
+            self._server.socket = self.tls.wrap_socket(self._server.socket, server_side=True)
         self._server.daemon_threads = False  # `stop` waits for them, so nothing is left behind
         self._thread = threading.Thread(target=self._server.serve_forever, args=(0.02,))
         self._going = True
