@@ -73,7 +73,7 @@ def test_a_uri_is_chosen_by_scheme_shape_and_what_is_at_its_path(tmp_path: Path)
     assert set(chosen.values()) == set(OPENERS)
 
 
-@pytest.mark.parametrize("uri", ["missing.mp4", "missing?.mp4", ""])
+@pytest.mark.parametrize("uri", ["missing.mp4", "missing?.mp4", "", "a\0b", "x" * 5000])
 def test_what_is_nowhere_is_refused_with_the_list_of_what_can_be_given(
     uri: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

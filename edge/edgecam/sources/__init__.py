@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Final
 
 from edgecam.sources.source import Source
-from edgecam.sources.uri import Parts, nearest, scheme_of, split_path, split_scheme
+from edgecam.sources.uri import Parts, exists, nearest, scheme_of, split_path, split_scheme
 from edgecam_engines.errors import SourceError
 from edgecam_engines.photo import is_photo
 
@@ -92,14 +92,15 @@ def kind_of(uri: str) -> str:
         return SCHEMES[scheme]
     parts = _path_of(uri)
     path = Path(parts.where)
-    if scheme and scheme != "file" and not path.exists():
+    there = exists(parts.where)
+    if scheme and scheme != "file" and not there:
         raise SourceError(
             f"{scheme}:// is no kind of camera.{nearest(scheme, list(SCHEMES))}\n"
             f"There are {', '.join(f'{known}://' for known in SCHEMES)}, or a path, or a number such as 0."
         )
     if (parts.where.isdecimal() and parts.where.isascii()) or parts.where.startswith("/dev/"):
         return "camera"
-    return "photos" if path.is_dir() or (path.is_file() and is_photo(path)) else "video"
+    return "photos" if there and (path.is_dir() or (path.is_file() and is_photo(path))) else "video"
 
 
 def open_source(uri: str, say: Say) -> Source:

@@ -13,7 +13,7 @@ from edgecam.sources import gstreamer
 from edgecam.sources.capture import Attempt, LiveCapture, Stamp, first_to_open, gives_frames, unstamped
 from edgecam.sources.devices import CSI_DRIVER, DEV, SYSFS, cameras_here, holders, look_at, no_permission
 from edgecam.sources.options import one_of, option, read_options, real, whole
-from edgecam.sources.uri import scheme_of, split_path, split_scheme
+from edgecam.sources.uri import exists, scheme_of, split_path, split_scheme
 from edgecam.sources.v4l2 import Card, Format, Mode
 from edgecam_engines.errors import SourceError
 
@@ -122,7 +122,7 @@ def driver_stamp(position_ms: Callable[[], float], now: Callable[[], float] = ti
 
 def _check(device: Path, dev: Path, sysfs: Path) -> tuple[Format, ...]:
     """Whether it is there and may be used; what it offers, as far as it tells."""
-    if not device.exists():
+    if not exists(str(device)):
         raise SourceError(
             f"There is no camera {device}.\n{cameras_here(dev, sysfs)}\n"
             f"Plug one in, or give --camera a video file, a folder of photos or rtsp://..."

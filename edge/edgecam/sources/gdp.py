@@ -22,7 +22,7 @@ HEADER: Final = struct.Struct(">BBBxHI")
 HEADER_BYTES: Final = 62
 BUFFER: Final = 1
 CAPS: Final = 2
-LONGEST: Final = 3 * 16384 * 16384  # bytes; more is not a frame but a broken pipe
+LONGEST: Final = 3 << 26  # bytes, of 8K frames twice over; more is not a frame but a broken pipe
 _SIZE: Final = [re.compile(rf"\b{side}=\(int\)(\d+)") for side in ("height", "width")]
 _RATE: Final = re.compile(r"\bframerate=\(fraction\)(\d+)/(\d+)")
 

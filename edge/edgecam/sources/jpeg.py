@@ -21,7 +21,7 @@ from edgecam_engines.engine import Frame
 BEGIN: Final = b"\xff\xd8"
 END: Final = b"\xff\xd9"
 STDERR: Final = 2
-MOST_PIXELS: Final = 16384 * 16384
+MOST_PIXELS: Final = 1 << 26  # twice 8K; a few bytes may claim more, and the decoder would believe them
 _SCAN: Final = 0xDA
 _SIZES: Final = frozenset({*range(0xC0, 0xD0)} - {0xC4, 0xC8, 0xCC})  # segments that tell height and width
 _MARKERS: Final = re.compile(rb"\xff[^\x00\xff]")

@@ -51,7 +51,7 @@ def scheme_of(uri: str) -> str:
 def split_path(text: str) -> Parts:
     """A path and its options. A file whose name holds a ? is itself, with or without options behind it."""
     front, question, behind = text.rpartition("?")
-    if not question or _exists(text) or not _OPTIONS.fullmatch(behind):
+    if not question or exists(text) or not _OPTIONS.fullmatch(behind):
         return Parts(text, {})
     return Parts(front, _pairs(behind, text))
 
@@ -80,6 +80,14 @@ def split_url(uri: str, ports: Mapping[str, int]) -> Address:
         None if parts.password is None else unquote(parts.password),
         _pairs(behind, name) if behind else {},
     )
+
+
+def exists(path: str) -> bool:
+    """Whether something is at this path; False for what can be no path at all."""
+    try:
+        return Path(path).exists()
+    except (OSError, ValueError):  # too long for a name, or with a zero byte in it
+        return False
 
 
 def nearest(word: str, known: list[str]) -> str:
@@ -114,10 +122,3 @@ def _pairs(text: str, uri: str) -> dict[str, str]:
             raise SourceError(f"{printable(uri)}: {name} is given twice. Keep one.")
         found[name] = unquote(value)
     return found
-
-
-def _exists(text: str) -> bool:
-    try:
-        return Path(text).exists()
-    except (OSError, ValueError):  # too long for a name, or a zero byte
-        return False

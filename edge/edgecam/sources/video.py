@@ -6,10 +6,12 @@ from typing import Final
 import cv2
 
 from edgecam.sources.capture import Attempt, announced_fps, first_to_open
+from edgecam.sources.uri import exists
 from edgecam_engines.engine import Frame
 from edgecam_engines.errors import SourceError
 
 DECODER_THREADS: Final = 2  # each one holds frames of its own; the default is one a core
+LONGEST_SHOWN: Final = 300  # letters
 
 
 class Video:
@@ -55,9 +57,9 @@ class Video:
 def open_video(uri: str) -> Video:
     """Open a video file. Raises SourceError: no such file, not readable, not a video, no frames."""
     path = Path(uri)
-    if "\0" in uri or not path.exists():
+    if not exists(uri):
         raise SourceError(
-            f"There is no file, folder or camera {uri!r}.\n"
+            f"There is no file, folder or camera {uri[:LONGEST_SHOWN]!r}.\n"
             f"--camera takes a camera (0 or /dev/video0), a video file, a folder of photos, "
             f"rtsp://..., http://..., csi://0 or gst:PIPELINE."
         )
