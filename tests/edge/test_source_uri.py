@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from edgecam.sources import SCHEMES, kind_of, open_source
+from edgecam.sources import SCHEMES, kind_of, name_of, open_source
 from edgecam.sources.camera import Wish
 from edgecam.sources.csi import CsiOptions
 from edgecam.sources.fixed import FixedOptions
@@ -113,6 +113,7 @@ def test_no_password_is_in_a_name_or_in_a_message_however_it_was_written(
     written = quote(secret, safe="") if encoded else secret
     uri = f"{scheme}://someone:{written}@camera/1#nonsense=1"
     assert "s3cr3t" not in printable(uri)
+    assert "s3cr3t" not in name_of(uri)
     with pytest.raises(SourceError) as refused:
         open_source(uri, silent)
     assert "s3cr3t" not in str(refused.value)
@@ -159,6 +160,8 @@ def test_what_other_programs_print_is_shown_without_its_passwords(text: str) -> 
 
 
 def test_what_tells_cameras_apart_stays_visible() -> None:
+    assert name_of("v4l2:///dev/video0?width=640") == "v4l2:///dev/video0?width=640"
+    assert name_of("gst:rtspsrc location=rtsp://a:b@host/1") == "gst:rtspsrc location=rtsp://***@host/1"
     assert printable("rtsp://a:b@host/live?channel=2&subtype=1") == "rtsp://***@host/live?channel=2&subtype=1"
 
 

@@ -184,6 +184,13 @@ def test_a_size_alone_gets_the_format_that_reaches_the_rate(wish: Wish, chosen: 
     assert settled(wish, v4l2.ask(-1, webcam()).formats).format == chosen
 
 
+def test_one_side_alone_is_completed_from_what_the_camera_offers() -> None:
+    formats = v4l2.ask(-1, webcam()).formats
+    assert settled(Wish(width=1280), formats) == Wish(1280, 720, None, "mjpg")
+    assert settled(Wish(height=480, format="mjpg"), formats) == Wish(640, 480, None, "mjpg")
+    assert settled(Wish(width=1280), ()) == Wish(width=1280)
+
+
 def test_what_the_camera_gives_instead_is_said_with_what_it_offers() -> None:
     words = unlike(
         Wish(1920, 1080, 30.0, "mjpg"), Wish(1280, 720, 10.0, "yuyv"), v4l2.ask(-1, webcam()).formats

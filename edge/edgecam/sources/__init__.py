@@ -4,6 +4,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
+from edgecam.sources.hiding import hide, printable
 from edgecam.sources.source import Source
 from edgecam.sources.uri import Parts, exists, nearest, scheme_of, split_path, split_scheme
 from edgecam_engines.errors import SourceError
@@ -106,6 +107,11 @@ def kind_of(uri: str) -> str:
 def open_source(uri: str, say: Say) -> Source:
     """Open what a URI names; `say` is told what a person should know. Raises SourceError."""
     return OPENERS[kind_of(uri)](uri, say)
+
+
+def name_of(uri: str) -> str:
+    """What a camera may be called before it is open: its URI without any password."""
+    return printable(uri) if SCHEMES.get(scheme_of(uri)) in ("rtsp", "http") else hide(uri)
 
 
 def _path_of(uri: str) -> Parts:

@@ -3,7 +3,7 @@
 import os
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
@@ -61,6 +61,7 @@ def settled(wish: Wish, formats: tuple[Format, ...]) -> Wish:
     Many USB cameras give their large sizes at 5 frames a second in YUYV and at 30 in MJPG, and YUYV unless
     asked. So: YUYV, which costs nothing to decode, if it reaches the rate; else what comes nearest to it.
     """
+    wish = _with_both_sides(wish, formats)
     if wish.format or not formats or not (wish.width or wish.height or wish.fps):
         return wish
     goal = wish.fps or USUAL_FPS
@@ -73,7 +74,7 @@ def settled(wish: Wish, formats: tuple[Format, ...]) -> Wish:
     best = max(known, key=merit, default=None)
     if best is None or not merit(best)[0]:
         return wish
-    return Wish(wish.width, wish.height, wish.fps, best.code.lower())
+    return replace(wish, format=best.code.lower())
 
 
 def given_by(capture: cv2.VideoCapture) -> Wish:
@@ -186,6 +187,17 @@ def _params(wish: Wish) -> tuple[int, ...]:
         (cv2.CAP_PROP_FPS, wish.fps and round(wish.fps)),
     ]
     return tuple(number for key, value in pairs if value for number in (key, value))
+
+
+def _with_both_sides(wish: Wish, formats: tuple[Format, ...]) -> Wish:
+    """One side alone says nothing to OpenCV: the other comes from the largest size that has it."""
+    if (wish.width is None) == (wish.height is None):
+        return wish
+    fitting = [m for each in formats for m in each.modes if _fits(m, wish)]
+    if not fitting:
+        return wish
+    largest = max(fitting, key=lambda mode: mode.width * mode.height)
+    return replace(wish, width=largest.width, height=largest.height)
 
 
 def _fits(mode: Mode, wish: Wish) -> bool:

@@ -30,8 +30,7 @@ def open_csi(uri: str, say: Callable[[str], None]) -> Source:
     if not (gstreamer.on_jetson() or gstreamer.has_element("nvarguscamerasrc")):
         raise SourceError(
             f"csi://{sensor} needs a Jetson, where GStreamer has nvarguscamerasrc, and it is not here.\n"
-            f"In a container, use NVIDIA's l4t images with --runtime nvidia and\n"
-            f"    -v /tmp/argus_socket:/tmp/argus_socket -v /etc/nv_tegra_release:/etc/nv_tegra_release:ro"
+            f"In a container: use NVIDIA's l4t images, --runtime nvidia, and the host's argus_socket."
         )
     body = gstreamer.csi(int(sensor or "0"), asked.width, asked.height, asked.fps, asked.flip)
     try:

@@ -166,11 +166,12 @@ def _end(process: "subprocess.Popen[bytes]") -> None:
     """Interrupt, then kill: a camera that is not given back in order may need its service restarted."""
     with suppress(ProcessLookupError):
         process.send_signal(signal.SIGINT)
-    with suppress(subprocess.TimeoutExpired):
+    try:
         process.wait(END_S)
-    with suppress(ProcessLookupError, PermissionError):
-        os.killpg(process.pid, signal.SIGKILL)
-    process.wait()
+    except subprocess.TimeoutExpired:
+        with suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
 
 
 def _listen(pipe: IO[bytes], said: "deque[str]") -> None:
