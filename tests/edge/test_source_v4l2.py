@@ -8,7 +8,8 @@ import pytest
 
 from edge.parts.recorded_camera import Recorded, csi_sensor, metadata_node, stepwise, webcam
 from edgecam.sources import camera, v4l2
-from edgecam.sources.camera import Wish, driver_stamp, open_camera, settled, unlike
+from edgecam.sources.camera import driver_stamp, open_camera
+from edgecam.sources.camera_format import Wish, settled, unlike
 from edgecam.sources.devices import Device, cameras_here, find_devices, holders, look_at, nodes, uris, way_in
 from edgecam_engines.errors import SourceError
 

@@ -5,6 +5,7 @@
 
 import shutil
 import subprocess
+from functools import cache
 from types import TracebackType
 
 from edge.parts.ports import free_port, wait_for_port
@@ -48,6 +49,7 @@ def h264(width: int = 320, height: int = 240, fps: int = 15) -> str:
     )
 
 
+@cache
 def has_rtsp_server() -> bool:
     """Whether this machine has GStreamer's RTSP server and its Python bindings."""
     if shutil.which(SYSTEM_PYTHON) is None:
