@@ -1,4 +1,4 @@
-"""Names of cameras and classes as parts of file names, topics and identifiers. Different names stay different."""
+"""Names of cameras and classes in file names, topics and identifiers. Different names (almost surely) stay different."""
 
 import hashlib
 import re

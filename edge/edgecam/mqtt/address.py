@@ -45,7 +45,7 @@ def parse_broker(uri: str) -> Broker:
     prefix = unquote(parts.path).strip("/") or PREFIX
     if any(c in prefix for c in "+#\0") or "//" in prefix or prefix.startswith("$"):
         raise OutputError(
-            f"{prefix!r} cannot begin topics: `+` and `#` are wildcards, `$` is the broker's own, and a level "
+            f"{prefix!r} cannot begin topics: `+` and `#` are wildcards, `$` is the broker's own, a level "
             f"needs a name.\n{TRY}"
         )
     user = unquote(parts.username) if parts.username else None

@@ -113,7 +113,7 @@ class Connection:
         else:
             self._selector.register(sock, wanted)
             self._selector.register(wake, selectors.EVENT_READ)
-        found = dict((key.fd, mask) for key, mask in self._selector.select(timeout_s))
+        found = {key.fd: mask for key, mask in self._selector.select(timeout_s)}
         if wake in found:
             with suppress(BlockingIOError):
                 os.read(wake, 1 << 12)
@@ -128,7 +128,9 @@ class Connection:
 
     def _connected(self, client: paho.Client, userdata: Any, flags: Any, code: Any, properties: Any) -> None:
         if code.is_failure:
-            self._refused = f"it refuses us ({str(code).lower()})"
+            self._refused = (
+                f"it refuses us ({str(code).lower()}); look at the user in the address and at the password"
+            )
             return
         self.ready = True
         if self._listen is not None:

@@ -1,7 +1,7 @@
 """Home Assistant's discovery: one device a camera, its entities as retained documents.
 
-Source: Home Assistant's documentation of MQTT discovery. The topic is `homeassistant/KIND/NODE/OBJECT/config`;
-node and object may hold letters, digits, `-` and `_` alone.
+Source: Home Assistant's documentation of MQTT discovery. The topic of a document is
+`homeassistant/KIND/NODE/OBJECT/config`; node and object may hold letters, digits, `-` and `_` alone.
 """
 
 from typing import Any, Final

@@ -13,7 +13,7 @@ Kind = Literal["start", "update", "end", "alarm", "latest"]
 
 
 class Snapshot:
-    """A frame on its way to being a JPEG: it is encoded once, by the thread that publishes, and then let go."""
+    """A frame that becomes a JPEG: encoded once, by the thread that publishes, and then let go."""
 
     def __init__(self, frame: Frame) -> None:
         self._frame: Frame | None = frame

@@ -50,6 +50,8 @@ class Publisher:
 
     def wake(self) -> None:
         """There is something in the outbox. Returns at once."""
+        if self._closing.is_set():
+            return  # the pipe may be closed
         with suppress(BlockingIOError):
             os.write(self._writer, b"!")
 
@@ -58,8 +60,8 @@ class Publisher:
         if self._closing.is_set():
             return
         self._deadline = time.monotonic() + CLOSE_S
-        self._closing.set()
         self.wake()
+        self._closing.set()
         self._thread.join(CLOSE_S + FAREWELL_S)
         if not self._thread.is_alive():  # else it still uses the pipe, and ends with the process
             os.close(self._reader)
@@ -68,7 +70,7 @@ class Publisher:
         gone = sum(n for kind, n in self._outbox.lost().items() if kind != "latest")
         if kept or gone:
             self._say(
-                f"The MQTT broker {self._name} was not told of {kept + gone} messages about events and alarms: "
+                f"{kept + gone} messages about events and alarms never reached the MQTT broker {self._name}: "
                 f"{gone} did not fit while it was away, {kept} still waited at the end."
             )
 

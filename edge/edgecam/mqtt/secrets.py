@@ -35,12 +35,25 @@ def tls_context(broker: Broker, ca: Path | None) -> ssl.SSLContext | None:
             )
         return None
     try:
-        return ssl.create_default_context(cafile=None if ca is None else str(ca))
+        context = ssl.create_default_context(cafile=None if ca is None else str(ca))
     except OSError as error:  # ssl.SSLError is one
         raise OutputError(
             f"The certificate authority {ca} cannot be read: {error.strerror or error}.\n"
             f"It is a text file (PEM) that begins with -----BEGIN CERTIFICATE-----: --mqtt-ca FILE"
         ) from error
+    context.sslsocket_class = _Closing
+    return context
+
+
+class _Closing(ssl.SSLSocket):
+    """paho-mqtt leaves a socket open whose handshake failed."""
+
+    def do_handshake(self, block: bool = False) -> None:
+        try:
+            super().do_handshake(block)
+        except BaseException:
+            self.close()
+            raise
 
 
 def _from_file(file: Path) -> str:

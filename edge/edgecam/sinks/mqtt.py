@@ -60,7 +60,7 @@ class Mqtt:
         client_id = f"edgecam-{socket.gethostname()[:32]}-{rng.getrandbits(32):08x}"
         self._topics = Topics(broker.prefix)
         self._now, self._discovery = now, with_discovery
-        self._outbox = outbox or Outbox()
+        self._outbox = Outbox() if outbox is None else outbox
         self._seq = 0
         self._statuses: dict[str, CameraStatus] = {}
         self._told: dict[str, tuple[str, str, float]] = {}  # of a camera: state, detail, when
