@@ -1,4 +1,4 @@
-"""Names of cameras and classes in file names, topics and identifiers. Different names (almost surely) stay different."""
+"""Names of cameras and classes in files, topics and identifiers; different ones (almost surely) stay different."""
 
 import hashlib
 import re
