@@ -1,4 +1,4 @@
-"""Names of cameras and classes in files, topics and identifiers; different ones (almost surely) stay different."""
+"""Names of cameras and classes in files and topics; different ones (almost surely) stay different."""
 
 import hashlib
 import re

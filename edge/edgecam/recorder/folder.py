@@ -64,6 +64,11 @@ class Folder:
         """Segments that are complete, oldest first. Raises OSError."""
         return sorted(kept for kept, done in self._ours() if done)
 
+    def names(self) -> set[str]:
+        """Final names of all segments, also of those that are being written. Raises OSError."""
+        parsed = (parse(kept.name) for kept, _ in self._ours())
+        return {name.final for name in parsed if name is not None}
+
     def finish(self, name: SegmentName) -> int:
         """Give a part that nobody writes any more its final name; frames in it. With none it is deleted."""
         part = self.path / name.part

@@ -10,4 +10,4 @@ def surplus(sizes: Sequence[int], room: int) -> int:
         if total <= room:
             return gone
         total -= size
-    return len(sizes) if total <= room or sizes else 0
+    return len(sizes)

@@ -1,0 +1,190 @@
+"""Records the frames of all cameras into one folder. Runs in one thread, and never raises for a bad disk."""
+
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Final, NamedTuple
+
+from edgecam.decisions.event import Event
+from edgecam.naming import slug
+from edgecam.recorder.around import Around
+from edgecam.recorder.clock import MediaClock
+from edgecam.recorder.encoder import EncoderFailed, OpenCVEncoder, OpenEncoder
+from edgecam.recorder.folder import Folder
+from edgecam.recorder.gate import Gate
+from edgecam.recorder.index import EventIndex
+from edgecam.recorder.preroll import PreRoll, hold
+from edgecam.recorder.track import Track
+from edgecam_engines.engine import Frame
+
+POST_ROLL_S: Final = 5.0  # recorded after the last frame of an event
+DECIDING_S: Final = 5.0  # an event is told some frames after it began; the pre-roll reaches back beyond that
+SPARE_BYTES: Final = 16 << 20  # kept free on the disk
+PARTS_OF_QUOTA: Final = 4  # a segment is at most this part of the quota, so that not all goes at once
+PUMP: Final = 2  # frames of a pre-roll that are written for each new frame
+
+
+class Plan(NamedTuple):
+    """What is recorded."""
+
+    fps: float  # at most, for a live camera; exactly, for a file or folder
+    live: bool
+    segment_s: float
+    quota_bytes: int
+    events_only: bool = False
+    pre_roll_s: float = 5.0
+    post_roll_s: float = POST_ROLL_S
+    spare_bytes: int = SPARE_BYTES
+
+
+class _Camera:
+    """What belongs to one camera."""
+
+    def __init__(self, track: Track, clock: MediaClock, plan: Plan) -> None:
+        self.track, self.clock = track, clock
+        self.around = Around(plan.pre_roll_s, plan.post_roll_s)
+        self.pre_roll = PreRoll(plan.pre_roll_s + DECIDING_S)
+        self.wanted = not plan.events_only  # whether the newest frame was
+
+
+class Recorder:
+    """Frames and events in the order in which they happened, then `close`."""
+
+    def __init__(
+        self,
+        path: Path,
+        plan: Plan,
+        open_encoder: OpenEncoder,
+        say: Callable[[str], None],
+        *,
+        now: Callable[[], float] = time.monotonic,
+    ) -> None:
+        """Raises OutputError if the folder cannot be had."""
+        self._plan, self._open_encoder, self._say = plan, open_encoder, say
+        self._folder = Folder(path, quota_bytes=plan.quota_bytes, say=say)
+        self._gate = Gate(self._folder, spare_bytes=plan.spare_bytes, say=say, now=now)
+        self._index = EventIndex(path)
+        self._cameras: dict[str, _Camera] = {}
+        self._failed = 0
+
+    @property
+    def lost(self) -> int:
+        """Frames that should have been recorded and were not."""
+        cameras = self._cameras.values()
+        return self._gate.refused + self._failed + sum(c.track.lost + c.pre_roll.lost for c in cameras)
+
+    def frame(self, frame: Frame, name: str, captured_at: float) -> None:
+        """Record a frame, hold it, or let it go."""
+        camera = self._camera(name)
+        at_s = camera.clock.tick(captured_at)
+        if not self._plan.events_only:
+            self._store(camera, frame, captured_at, at_s)
+            return
+        camera.wanted = camera.around.wants(at_s)
+        if camera.wanted and not camera.pre_roll:
+            self._store(camera, frame, captured_at, at_s)
+        else:
+            camera.pre_roll.add(hold(frame, at_s, captured_at, camera.wanted))
+        self._pump(camera, PUMP)
+
+    def event(self, event: Event) -> None:
+        """Note where it is recorded; with `events_only` its frames are what is recorded."""
+        if event.phase == "update":
+            return
+        camera = self._camera(event.camera)
+        at = event.started_at if event.phase == "start" else event.seen_at
+        at_s = camera.clock.of(at)
+        if event.phase == "start":
+            camera.pre_roll.want_from(camera.around.start(event.id, at_s))
+            self._pump(camera, 1)  # so that there is a place to tell
+        else:
+            camera.around.end(event.id, at_s)
+        self._note(event, camera, at, at_s)
+
+    def rest(self) -> bool:
+        """Something useful while there is nothing to do; False if there is nothing left."""
+        waiting = [camera for camera in self._cameras.values() if camera.pre_roll]
+        for camera in waiting:
+            self._pump(camera, 1)
+        return bool(waiting)
+
+    def end_segment(self, name: str) -> None:
+        """The camera is away: what there is becomes a complete segment."""
+        camera = self._cameras.get(name)
+        if camera is not None:
+            self._finish(camera)
+
+    def close(self) -> None:
+        """Write what waits and complete every segment."""
+        while self.rest():
+            pass
+        for camera in self._cameras.values():
+            self._finish(camera)
+        self._folder.close()
+
+    def _camera(self, name: str) -> _Camera:
+        if name not in self._cameras:
+            plan = self._plan
+            clock = MediaClock(live=plan.live, fps=plan.fps)
+            track = Track(
+                slug(name),
+                self._folder,
+                clock,
+                fps=plan.fps,
+                live=plan.live,
+                segment_s=plan.segment_s,
+                segment_bytes=plan.quota_bytes // PARTS_OF_QUOTA,
+            )
+            self._cameras[name] = _Camera(track, clock, plan)
+        return self._cameras[name]
+
+    def _pump(self, camera: _Camera, frames: int) -> None:
+        """Write some of what waits; where an event's frames end, so does the segment."""
+        for _ in range(frames):
+            held = camera.pre_roll.next()
+            if held is None:
+                break
+            self._store(camera, held.frame(), held.captured_at, held.at_s)
+        if self._plan.events_only and not camera.wanted and not camera.pre_roll:
+            self._finish(camera)
+
+    def _store(self, camera: _Camera, frame: Frame, captured_at: float, at_s: float) -> None:
+        if not self._gate.open():
+            self._finish(camera)
+            return
+        try:
+            self._encode(camera, frame, captured_at, at_s)
+        except OSError as error:
+            self._failed += 1
+            camera.track.abandon()
+            self._gate.shut(error.strerror or str(error))
+
+    def _encode(self, camera: _Camera, frame: Frame, captured_at: float, at_s: float) -> None:
+        try:
+            camera.track.write(frame, captured_at, at_s, self._open_encoder)
+        except EncoderFailed as error:
+            if self._open_encoder is OpenCVEncoder:
+                raise
+            self._open_encoder = OpenCVEncoder
+            self._say(f"The recording goes on with OpenCV's encoder: {error}.")
+            camera.track.abandon()
+            camera.track.write(frame, captured_at, at_s, self._open_encoder)
+
+    def _finish(self, camera: _Camera) -> None:
+        try:
+            camera.track.finish()
+        except OSError as error:
+            self._gate.shut(error.strerror or str(error))
+
+    def _note(self, event: Event, camera: _Camera, at: float, at_s: float) -> None:
+        place = camera.track.place(at_s)
+        document = {
+            "id": event.id,
+            "phase": event.phase,
+            "camera": event.camera,
+            "label": event.label,
+            "at": at,
+            "file": None if place is None else place.file,
+            "offset_s": None if place is None else round(place.offset_s, 3),
+        }
+        self._index.add(document, self._folder.names)
