@@ -24,7 +24,7 @@ def content_of(path: Path) -> Content:
     frames, length, described, promised = 0, 0, False, 0
     with path.open("rb") as file:
         size = file.seek(0, 2)
-        for kind, start, body, end in _boxes(file, size):
+        for kind, body, end in _boxes(file, size):
             if kind == b"moov":
                 described = True
             elif kind == b"moof":
@@ -38,8 +38,8 @@ def content_of(path: Path) -> Content:
     return Content(frames, length)
 
 
-def _boxes(file: BinaryIO, size: int) -> Iterator[tuple[bytes, int, int, int]]:
-    """Kind, start, start of the content and end of every box that is whole."""
+def _boxes(file: BinaryIO, size: int) -> Iterator[tuple[bytes, int, int]]:
+    """Kind, start of the content and end of every box that is whole."""
     start = 0
     while start + 8 <= size:
         file.seek(start)
@@ -51,7 +51,7 @@ def _boxes(file: BinaryIO, size: int) -> Iterator[tuple[bytes, int, int, int]]:
         end = start + length
         if end < body or end > size:
             return
-        yield kind, start, body, end
+        yield kind, body, end
         start = end
 
 

@@ -31,6 +31,10 @@ class MediaClock:
         for at, seconds in reversed(self._known):
             if at == captured_at:
                 return seconds
+        return self.newest()
+
+    def newest(self) -> float:
+        """The time of the newest frame."""
         return self._known[-1][1] if self._known else 0.0
 
     def rate(self) -> float | None:

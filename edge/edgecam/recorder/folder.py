@@ -117,6 +117,10 @@ class Folder:
                 self._say(f"{self.path / kept.name} was left open and stays so: {error.strerror or error}.")
                 continue
             if frames:
-                self._say(f"{self.path / name.final} was left open by an earlier run; {frames} frames are kept.")
+                self._say(
+                    f"{self.path / name.final} was left open by an earlier run; {frames} frames are kept."
+                )
             else:
-                self._say(f"{self.path / kept.name} was left open by an earlier run before its first fragment.")
+                self._say(
+                    f"{self.path / kept.name} was left open by an earlier run before its first fragment."
+                )

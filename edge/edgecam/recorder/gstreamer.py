@@ -100,8 +100,8 @@ class GStreamerEncoder:
         self._selector.register(self._pipe, selectors.EVENT_WRITE)
 
     def write(self, frame: Frame) -> None:
-        planes = np.ascontiguousarray(cv2.cvtColor(fitted(frame, self._size), cv2.COLOR_BGR2YUV_I420))
-        rest = memoryview(planes).cast("B")
+        planes = np.asarray(cv2.cvtColor(fitted(frame, self._size), cv2.COLOR_BGR2YUV_I420))
+        rest = memoryview(planes.tobytes())
         while rest:
             if not self._selector.select(STUCK_S):
                 self._process.kill()

@@ -1,9 +1,12 @@
 """Records the frames of all cameras into one folder. Runs in one thread, and never raises for a bad disk."""
 
 import time
+from collections import deque
 from collections.abc import Callable
 from pathlib import Path
 from typing import Final, NamedTuple
+
+import cv2
 
 from edgecam.decisions.event import Event
 from edgecam.naming import slug
@@ -14,13 +17,14 @@ from edgecam.recorder.folder import Folder
 from edgecam.recorder.gate import Gate
 from edgecam.recorder.index import EventIndex
 from edgecam.recorder.preroll import PreRoll, hold
-from edgecam.recorder.track import Track
+from edgecam.recorder.track import NEAR_S, Track
 from edgecam_engines.engine import Frame
 
 POST_ROLL_S: Final = 5.0  # recorded after the last frame of an event
 DECIDING_S: Final = 5.0  # an event is told some frames after it began; the pre-roll reaches back beyond that
 SPARE_BYTES: Final = 16 << 20  # kept free on the disk
 PARTS_OF_QUOTA: Final = 4  # a segment is at most this part of the quota, so that not all goes at once
+NOTES: Final = 1000  # of events that wait for their frames at most
 PUMP: Final = 2  # frames of a pre-roll that are written for each new frame
 
 
@@ -45,6 +49,7 @@ class _Camera:
         self.around = Around(plan.pre_roll_s, plan.post_roll_s)
         self.pre_roll = PreRoll(plan.pre_roll_s + DECIDING_S)
         self.wanted = not plan.events_only  # whether the newest frame was
+        self.notes: deque[tuple[Event, float]] = deque(maxlen=NOTES)  # whose frames are still to be written
 
 
 class Recorder:
@@ -77,9 +82,13 @@ class Recorder:
         """Record a frame, hold it, or let it go."""
         camera = self._camera(name)
         at_s = camera.clock.tick(captured_at)
-        if not self._plan.events_only:
+        if self._plan.events_only:
+            self._around_events(camera, frame, captured_at, at_s)
+        else:
             self._store(camera, frame, captured_at, at_s)
-            return
+        self._note(camera)
+
+    def _around_events(self, camera: _Camera, frame: Frame, captured_at: float, at_s: float) -> None:
         camera.wanted = camera.around.wants(at_s)
         if camera.wanted and not camera.pre_roll:
             self._store(camera, frame, captured_at, at_s)
@@ -96,16 +105,17 @@ class Recorder:
         at_s = camera.clock.of(at)
         if event.phase == "start":
             camera.pre_roll.want_from(camera.around.start(event.id, at_s))
-            self._pump(camera, 1)  # so that there is a place to tell
         else:
             camera.around.end(event.id, at_s)
-        self._note(event, camera, at, at_s)
+        camera.notes.append((event, at_s))
+        self._note(camera)
 
     def rest(self) -> bool:
         """Something useful while there is nothing to do; False if there is nothing left."""
         waiting = [camera for camera in self._cameras.values() if camera.pre_roll]
         for camera in waiting:
             self._pump(camera, 1)
+            self._note(camera)
         return bool(waiting)
 
     def end_segment(self, name: str) -> None:
@@ -120,6 +130,7 @@ class Recorder:
             pass
         for camera in self._cameras.values():
             self._finish(camera)
+            self._note(camera, at_once=True)
         self._folder.close()
 
     def _camera(self, name: str) -> _Camera:
@@ -154,10 +165,10 @@ class Recorder:
             return
         try:
             self._encode(camera, frame, captured_at, at_s)
-        except OSError as error:
+        except (OSError, cv2.error) as error:
             self._failed += 1
             camera.track.abandon()
-            self._gate.shut(error.strerror or str(error))
+            self._gate.shut(_words(error))
 
     def _encode(self, camera: _Camera, frame: Frame, captured_at: float, at_s: float) -> None:
         try:
@@ -173,18 +184,28 @@ class Recorder:
     def _finish(self, camera: _Camera) -> None:
         try:
             camera.track.finish()
-        except OSError as error:
-            self._gate.shut(error.strerror or str(error))
+        except (OSError, cv2.error) as error:
+            self._gate.shut(_words(error))
 
-    def _note(self, event: Event, camera: _Camera, at: float, at_s: float) -> None:
-        place = camera.track.place(at_s)
-        document = {
-            "id": event.id,
-            "phase": event.phase,
-            "camera": event.camera,
-            "label": event.label,
-            "at": at,
-            "file": None if place is None else place.file,
-            "offset_s": None if place is None else round(place.offset_s, 3),
-        }
-        self._index.add(document, self._folder.names)
+    def _note(self, camera: _Camera, *, at_once: bool = False) -> None:
+        """Tell the index of every event whose frames are written by now, or will not be."""
+        known_s = camera.track.written_until()
+        if not camera.pre_roll:
+            known_s = max(known_s, camera.clock.newest() - NEAR_S)
+        while camera.notes and (at_once or camera.notes[0][1] <= known_s):
+            event, at_s = camera.notes.popleft()
+            place = camera.track.place(at_s)
+            document = {
+                "id": event.id,
+                "phase": event.phase,
+                "camera": event.camera,
+                "label": event.label,
+                "at": event.started_at if event.phase == "start" else event.seen_at,
+                "file": None if place is None else place.file,
+                "offset_s": None if place is None else round(place.offset_s, 3),
+            }
+            self._index.add(document, self._folder.names)
+
+
+def _words(error: OSError | cv2.error) -> str:
+    return (error.strerror if isinstance(error, OSError) else None) or str(error)

@@ -14,6 +14,9 @@ LOWEST_FPS: Final = 12.0  # of a live recording, so that a fragment is never lon
 AHEAD_S: Final = 1.0  # a segment that plays so much longer than it took is ended: its rate was too low
 
 
+NEAR_S: Final = 2.0  # a frame within this time of a moment shows where it is
+
+
 class Place(NamedTuple):
     """Where a moment is recorded."""
 
@@ -34,7 +37,7 @@ class _Segment:
 
 
 class Track:
-    """Frames go into the open segment; a new one begins when that is long or large enough, or does not fit."""
+    """Frames go into the open segment; a new one begins when it is long or large enough."""
 
     def __init__(
         self,
@@ -67,12 +70,16 @@ class Track:
             segment.encoder.write(frame)
             segment.frames += 1
 
+    def written_until(self) -> float:
+        """The time of the newest frame that was written."""
+        return self._places[-1][0] if self._places else float("-inf")
+
     def place(self, at_s: float) -> Place | None:
-        """Where the last frame up to that time is; the first one's, if all came later."""
-        for known_s, place in reversed(self._places):
-            if known_s <= at_s:
-                return place
-        return self._places[0][1] if self._places else None
+        """Where the frame nearest to that time is; None if nothing near it was written."""
+        if not self._places:
+            return None
+        near_s, place = min(self._places, key=lambda known: abs(known[0] - at_s))
+        return place if abs(near_s - at_s) <= NEAR_S else None
 
     def finish(self) -> None:
         """Make the open segment a complete one. Raises OSError."""

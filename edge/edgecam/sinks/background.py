@@ -33,6 +33,7 @@ class Background:
         self._bytes = 0
         self._closing = False
         self._error: BaseException | None = None
+        self._broken = False
         self._thread = threading.Thread(target=self._work, name=name, daemon=True)
         self._thread.start()
 
@@ -40,12 +41,16 @@ class Background:
         """Queue the job that `job` makes; it is made only if there is room. A job of 0 bytes always fits."""
         with self._changed:
             self._raise()
+            if self._broken:
+                return False
             while nbytes and self._jobs and self._bytes + nbytes > self._limit_bytes:
                 if not self._wait or self._closing:
                     self.dropped += 1
                     return False
                 self._changed.wait()
                 self._raise()
+                if self._broken:
+                    return False
             self._jobs.append((job(), nbytes))
             self._bytes += nbytes
             self._changed.notify_all()
@@ -72,12 +77,12 @@ class Background:
                 job()
         except BaseException as error:
             with self._changed:
-                self._error = error
-                self._limit_bytes = 1 << 62  # nobody waits for a thread that is gone
+                self._error, self._broken = error, True
+                self._jobs.clear()
                 self._changed.notify_all()
 
     def _next(self) -> Job | None:
-        """The next job; None at the end. Frees the bytes of the one before only now, since it was in hand."""
+        """The next job; None at the end."""
         while True:
             with self._changed:
                 if self._jobs:
