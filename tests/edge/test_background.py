@@ -61,10 +61,14 @@ def test_an_error_is_raised_once_and_afterwards_nothing_is_kept() -> None:
 
     background.put(lambda: fail, 0)
     with pytest.raises(OutputError, match="the disk is full"):
-        for _ in range(1000):
-            background.put(lambda: lambda: None, 8)
+        put_often(background)
     assert not background.put(lambda: lambda: None, 8)
     background.close()
+
+
+def put_often(background: Background) -> None:
+    for _ in range(100_000):
+        background.put(lambda: lambda: None, 8)
 
 
 def test_rest_is_used_only_while_there_is_nothing_to_do_and_until_it_has_no_more() -> None:

@@ -19,6 +19,7 @@ from edgecam.recorder.boxes import content_of
 from edgecam.recorder.encoder import EncoderFailed
 from edgecam.recorder.gstreamer import GStreamerEncoder, opener, pipeline, works
 from edgecam.recorder.recorder import Recorder
+from edgecam_engines.engine import Frame
 
 needs_gstreamer = pytest.mark.skipif(
     shutil.which(gstreamer.LAUNCH) is None or not works("x264enc"),
@@ -27,11 +28,11 @@ needs_gstreamer = pytest.mark.skipif(
 
 
 def test_the_pipeline_of_a_jetson_encodes_in_hardware_and_writes_fragments() -> None:
-    words = " ".join(pipeline("nvv4l2h264enc", Path("/rec/a b.part.ismv"), 29.97, (1280, 720)))
+    words = " ".join(pipeline("nvv4l2h264enc", Path("/rec/a b.part.ismv"), 30000 / 1001, (1280, 720)))
     assert words == (
         "gst-launch-1.0 -q fdsrc fd=0 blocksize=1382400 ! rawvideoparse format=i420 width=1280 height=720 "
         "framerate=30000/1001 ! nvvidconv ! video/x-raw(memory:NVMM),format=NV12 ! nvv4l2h264enc "
-        "bitrate=2762035 iframeinterval=30 idrinterval=30 insert-sps-pps=true ! h264parse ! "
+        "bitrate=2762038 iframeinterval=30 idrinterval=30 insert-sps-pps=true ! h264parse ! "
         "mp4mux fragment-duration=1000 ! filesink buffer-mode=2 location=/rec/a b.part.ismv"
     )
 
@@ -134,10 +135,14 @@ def test_an_encoder_that_hangs_is_given_up(tmp_path: Path, monkeypatch: pytest.M
     encoder.write(numbered(0, (720, 1280)))
     encoder._process.send_signal(signal.SIGSTOP)
     with pytest.raises(EncoderFailed, match="hangs"):
-        for _ in range(10):
-            encoder.write(numbered(0, (720, 1280)))
+        write_often(encoder, numbered(0, (720, 1280)))
     with pytest.raises(EncoderFailed):
         encoder.close()
+
+
+def write_often(encoder: GStreamerEncoder, frame: Frame) -> None:
+    for _ in range(10):
+        encoder.write(frame)
 
 
 @needs_gstreamer

@@ -79,6 +79,7 @@ class GStreamerEncoder:
     def __init__(self, element: str, path: Path, fps: float, hw: tuple[int, int]) -> None:
         # GStreamer's I420 has rows of whole words: with such a width there is nothing to pad.
         self._size = max(16, -(-hw[1] // 8) * 8), max(16, -(-hw[0] // 2) * 2)
+        path.touch(exist_ok=False)  # the process takes a moment before it does
         try:
             self._process = subprocess.Popen(
                 pipeline(element, path, fps, self._size),

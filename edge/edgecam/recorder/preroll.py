@@ -21,6 +21,7 @@ class Held:
     captured_at: float
     jpeg: bytes
     wanted: bool
+    after_gap: bool = False  # frames between this one and the one before were let go
 
     def frame(self) -> Frame:
         """Decoded; close to what was held, not the same."""
@@ -42,14 +43,16 @@ class PreRoll:
         self.bytes = 0
         self._seconds, self._limit_bytes = seconds, limit_bytes
         self._held: deque[Held] = deque()
+        self._waiting = 0  # of them are wanted
 
     def __bool__(self) -> bool:
         """Whether frames are waiting to be written."""
-        return bool(self._held) and self._held[0].wanted
+        return self._waiting > 0
 
     def add(self, held: Held) -> None:
         """Put one at the end; what is too old or too much goes from the front."""
         self._held.append(held)
+        self._waiting += held.wanted
         self.bytes += len(held.jpeg)
         while self._held and not self._held[0].wanted and self._held[0].at_s < held.at_s - self._seconds:
             self._drop()
@@ -60,14 +63,22 @@ class PreRoll:
         """Everything from this time on is wanted; what is older and was not wanted before goes."""
         for held in self._held:
             held.wanted = held.wanted or held.at_s >= at_s
+        self._waiting = sum(held.wanted for held in self._held)
         while self._held and not self._held[0].wanted:
             self._drop()
 
     def next(self) -> Held | None:
         """The next that waits to be written."""
-        return self._drop() if self else None
+        if not self:
+            return None
+        held = self._drop()
+        while not held.wanted:
+            held = self._drop()
+            held.after_gap = True
+        return held
 
     def _drop(self) -> Held:
         held = self._held.popleft()
         self.bytes -= len(held.jpeg)
+        self._waiting -= held.wanted
         return held

@@ -155,6 +155,8 @@ class Recorder:
             held = camera.pre_roll.next()
             if held is None:
                 break
+            if held.after_gap:
+                self._finish(camera)
             self._store(camera, held.frame(), held.captured_at, held.at_s)
         if self._plan.events_only and not camera.wanted and not camera.pre_roll:
             self._finish(camera)
