@@ -1,5 +1,6 @@
 """The MQTT sink against a real broker: what is told, what is kept, and what happens when the broker goes."""
 
+import gc
 import json
 import os
 import signal
@@ -18,9 +19,13 @@ import pytest
 
 from edge.decision_kit import alarm, event, status
 from edge.parts import mosquitto
+from edge.parts.lossy_proxy import LossyProxy
 from edge.parts.mosquitto import Listening, Mosquitto, free_port, listening, running, until
 from edge.test_sinks import result
 from edgecam.mqtt import discovery
+from edgecam.mqtt.address import parse_broker
+from edgecam.mqtt.connection import Connection
+from edgecam.mqtt.message import Message
 from edgecam.mqtt.outbox import Outbox
 from edgecam.mqtt.topics import Topics
 from edgecam.sinks.listener import Listener
@@ -344,6 +349,58 @@ def test_a_broker_that_hangs_never_holds_the_loop_up(broker: Mosquitto) -> None:
         until(lambda: listener.last("edgecam/lost") is not None)
         until(lambda: len(phases(listener)) == 3000 - outbox.lost()["end"], 30)
     assert longest < 1.0, "it waits for nothing; this machine may be busy"
+
+
+def test_what_was_told_but_not_acknowledged_comes_twice_and_is_told_apart_by_its_number(
+    broker: Mosquitto,
+) -> None:
+    proxy = LossyProxy(broker.port)
+    try:
+        with listening(broker) as listener, sink(f"mqtt://127.0.0.1:{proxy.port}/edgecam") as mqtt:
+            until(lambda: listener.last("edgecam/available") == b"online")
+            mqtt.event(event(1, "start"))
+            until(lambda: len(listener.all("edgecam/events")) == 1)
+            proxy.deaf.set()
+            for phase in ("update", "end"):
+                mqtt.event(event(1, phase))
+            until(lambda: len(listener.all("edgecam/events")) == 3)
+            proxy.cut.set()
+            proxy.deaf.clear()
+            until(lambda: len(listener.all("edgecam/events")) == 5)
+        told = [(d["id"], d["phase"], d["seq"]) for d in documents(listener, "edgecam/events")]
+    finally:
+        proxy.close()
+    start, update, end = (("id-00001", phase, n) for n, phase in enumerate(("start", "update", "end"), 1))
+    assert told == [start, update, end, update, end]
+
+
+def test_connections_that_come_and_go_leave_nothing_open(broker: Mosquitto) -> None:
+    reader, writer = os.pipe()
+    will = Message("edgecam/available", b"offline", "latest", retain=True)
+
+    def connect(port: int) -> None:
+        address = parse_broker(f"mqtt://127.0.0.1:{port}/edgecam")
+        connection = Connection(
+            address, client_id="test", password=None, context=None, will=will, listen=None
+        )
+        try:
+            while not connection.ready:
+                connection.step(1.0, reader)
+            connection.publish(will)
+        finally:
+            connection.close()
+
+    connect(broker.port)
+    gc.collect()
+    before = len(os.listdir("/proc/self/fd"))  # noqa: PTH208
+    for _ in range(20):
+        connect(broker.port)
+        with pytest.raises(ConnectionRefusedError):
+            connect(free_port())
+    gc.collect()
+    assert len(os.listdir("/proc/self/fd")) <= before  # noqa: PTH208
+    os.close(reader)
+    os.close(writer)
 
 
 def test_closing_never_waits_longer_than_it_says(tmp_path: Path) -> None:

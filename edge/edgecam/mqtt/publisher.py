@@ -19,6 +19,7 @@ FAREWELL_S: Final = 0.5  # of these, kept for saying `offline`
 IDLE_S: Final = 1.0  # how often the connection is looked after when there is nothing to do
 FIRST_WAIT_S: Final = 1.0  # before the second try; then twice as long each time
 LONGEST_WAIT_S: Final = 30.0
+STEADY_S: Final = 2.0  # a connection that breaks sooner counts as one that failed
 
 
 class Publisher:
@@ -77,17 +78,18 @@ class Publisher:
     def _work(self) -> None:
         wait_s = self._first_wait_s
         while not self._closing.is_set():
-            served = False
+            began = time.monotonic()
+            steady = False
             try:
                 connection = self._connect()
                 try:
-                    served = self._serve(connection)
+                    steady = self._serve(connection) and time.monotonic() - began > STEADY_S
                 finally:
                     self._outbox.give_back(connection.waiting)
                     connection.close()
             except OSError as error:
                 self._complain(error.strerror or str(error))
-            wait_s = self._first_wait_s if served else min(2 * wait_s, LONGEST_WAIT_S)
+            wait_s = self._first_wait_s if steady else min(2 * wait_s, LONGEST_WAIT_S)
             # With jitter, so that a fleet does not come back all at once.
             self._closing.wait(wait_s * self._rng.uniform(0.5, 1.0))
 
