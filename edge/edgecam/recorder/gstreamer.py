@@ -25,11 +25,9 @@ LAUNCH: Final = "gst-launch-1.0"
 ENCODERS: Final[dict[str, str]] = {
     "nvv4l2h264enc": "nvvidconv ! video/x-raw(memory:NVMM),format=NV12 ! nvv4l2h264enc bitrate={bits} "
     "iframeinterval={gop} idrinterval={gop} insert-sps-pps=true",  # Jetson; Orin Nano has the element only
-    "v4l2h264enc": "v4l2convert ! v4l2h264enc extra-controls=controls,video_bitrate={bits},"
-    "h264_i_frame_period={gop} ! video/x-h264,level=(string)4",  # Raspberry Pi and other boards
     "x264enc": "x264enc speed-preset=superfast tune=zerolatency bitrate={kbits} key-int-max={gop}",
 }
-HARDWARE: Final = ("nvv4l2h264enc", "v4l2h264enc")
+HARDWARE: Final = ("nvv4l2h264enc",)
 BITS_PER_PIXEL: Final = 0.1
 FRAGMENT_MS: Final = 1000
 STUCK_S: Final = 10.0  # an encoder that takes nothing for so long is given up

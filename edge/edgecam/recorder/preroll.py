@@ -40,6 +40,7 @@ class PreRoll:
 
     def __init__(self, seconds: float, limit_bytes: int = LIMIT_BYTES) -> None:
         self.lost = 0  # frames that were wanted and did not fit
+        self.shortened = False  # whether one that was young enough went because of the bytes
         self.bytes = 0
         self._seconds, self._limit_bytes = seconds, limit_bytes
         self._held: deque[Held] = deque()
@@ -58,6 +59,7 @@ class PreRoll:
             self._drop()
         while self.bytes > self._limit_bytes:
             self.lost += self._drop().wanted
+            self.shortened = True
 
     def want_from(self, at_s: float) -> None:
         """Everything from this time on is wanted; what is older and was not wanted before goes."""

@@ -16,7 +16,7 @@ from edgecam.recorder.encoder import EncoderFailed, OpenCVEncoder, OpenEncoder
 from edgecam.recorder.folder import Folder
 from edgecam.recorder.gate import Gate
 from edgecam.recorder.index import EventIndex
-from edgecam.recorder.preroll import PreRoll, hold
+from edgecam.recorder.preroll import LIMIT_BYTES, PreRoll, hold
 from edgecam.recorder.track import NEAR_S, Track
 from edgecam_engines.engine import Frame
 
@@ -48,6 +48,7 @@ class _Camera:
         self.track, self.clock = track, clock
         self.around = Around(plan.pre_roll_s, plan.post_roll_s)
         self.pre_roll = PreRoll(plan.pre_roll_s + DECIDING_S)
+        self.warned = False  # that its pre-roll is short
         self.wanted = not plan.events_only  # whether the newest frame was
         self.notes: deque[tuple[Event, float]] = deque(maxlen=NOTES)  # whose frames are still to be written
 
@@ -104,6 +105,7 @@ class Recorder:
         at = event.started_at if event.phase == "start" else event.seen_at
         at_s = camera.clock.of(at)
         if event.phase == "start":
+            self._warn(event.camera, camera)
             camera.pre_roll.want_from(camera.around.start(event.id, at_s))
         else:
             camera.around.end(event.id, at_s)
@@ -148,6 +150,14 @@ class Recorder:
             )
             self._cameras[name] = _Camera(track, clock, plan)
         return self._cameras[name]
+
+    def _warn(self, name: str, camera: _Camera) -> None:
+        if camera.pre_roll.shortened and not camera.warned:
+            camera.warned = True
+            self._say(
+                f"The frames of {name or 'the camera'} are so large that {LIMIT_BYTES >> 20} MB do not hold "
+                f"{self._plan.pre_roll_s:g} s before an event; the pre-roll is shorter."
+            )
 
     def _pump(self, camera: _Camera, frames: int) -> None:
         """Write some of what waits; where an event's frames end, so does the segment."""
