@@ -242,11 +242,18 @@ def test_a_part_without_a_whole_fragment_is_said_and_removed(tmp_path: Path) -> 
 
 
 def test_only_one_process_records_into_a_folder(tmp_path: Path) -> None:
+    script = f"""
+from pathlib import Path
+from edge.test_recording_folder import recorder
+recorder(Path({str(tmp_path)!r})).close()
+"""
+    command = [sys.executable, "-c", script]
+    environ = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
     first = recorder(tmp_path)
-    with pytest.raises(OutputError, match="Another edgecam records into"):
-        recorder(tmp_path)
+    done = subprocess.run(command, env=environ, capture_output=True, text=True, check=False, timeout=60)
+    assert f"OutputError: Another edgecam records into {tmp_path}" in done.stderr
     first.close()
-    recorder(tmp_path).close()
+    subprocess.run(command, env=environ, check=True, timeout=60)
 
 
 # ---- the quota and the disk
@@ -399,6 +406,26 @@ def test_events_that_overlap_share_a_clip_and_events_far_apart_have_their_own(tm
     assert [line["file"] for line in lines(tmp_path)] == [segments(tmp_path)[0].name] * 4 + [
         segments(tmp_path)[1].name
     ] * 2
+
+
+def test_a_second_clip_begins_though_the_first_is_still_being_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("edgecam.recorder.recorder.PUMP", 1)
+    recording = recorder(tmp_path, events_only=True, pre_roll_s=0.725, post_roll_s=0.425, segment_s=60.0)
+    cues: dict[int, tuple[int, Phase, int]] = {60: (1, "start", 0), 65: (1, "end", 5), 90: (2, "start", 90)}
+    for number in range(100):
+        feed(recording, range(number, number + 1))
+        if number in cues:
+            tell(recording, *cues[number])
+    recording.close()
+    assert [numbers_in(path) for path in segments(tmp_path)] == [list(range(66)), list(range(76, 100))]
+    first, second = segments(tmp_path)
+    assert [(line["id"], line["file"], line["offset_s"]) for line in lines(tmp_path)] == [
+        ("id-00001", first.name, 0.0),
+        ("id-00001", first.name, 5 / FPS),
+        ("id-00002", second.name, 14 / FPS),
+    ]
 
 
 def test_an_event_at_the_very_end_keeps_its_pre_roll(tmp_path: Path) -> None:

@@ -40,9 +40,10 @@ class Folder:
                 f"{path} cannot be recorded into: {error.strerror or error}.\nName a folder: --record FOLDER"
             ) from error
         try:
-            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            # Not flock: a child process would inherit it and hold it after we are gone.
+            fcntl.lockf(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             self._recover()
-        except BlockingIOError as error:
+        except (BlockingIOError, PermissionError) as error:
             os.close(self._lock)
             raise OutputError(
                 f"Another edgecam records into {path}.\nName another folder: --record {path}-2"
