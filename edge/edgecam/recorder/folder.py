@@ -43,7 +43,7 @@ class Folder:
             # Not flock: a child process would inherit it and hold it after we are gone.
             fcntl.lockf(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             self._recover()
-        except (BlockingIOError, PermissionError) as error:
+        except BlockingIOError as error:
             os.close(self._lock)
             raise OutputError(
                 f"Another edgecam records into {path}.\nName another folder: --record {path}-2"

@@ -76,7 +76,7 @@ class Recorder:
     @property
     def lost(self) -> int:
         """Frames that should have been recorded and were not."""
-        cameras = self._cameras.values()
+        cameras = list(self._cameras.values())  # the other thread may add one
         return self._gate.refused + self._failed + sum(c.track.lost + c.pre_roll.lost for c in cameras)
 
     def frame(self, frame: Frame, name: str, captured_at: float) -> None:
