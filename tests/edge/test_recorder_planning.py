@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from edge.decision_kit import event
 from edge.recorder_kit import AT, FPS, number_in, numbered, plan
 from edgecam.recorder import recorder as recorder_module
+from edgecam.recorder.moment import Moment
 from edgecam.recorder.recorder import Recorder
 from edgecam_engines.engine import Frame
 
@@ -72,7 +72,7 @@ def test_a_frame_is_kept_exactly_if_it_lies_around_an_event(
         for number in range(FRAMES):
             recorder.frame(numbered(number, (16, 192)), "cam", AT + number / FPS)
             for phase, name, frame in sorted(told.get(number, []), key=lambda cue: cue[0], reverse=True):
-                recorder.event(event(name, phase, camera="cam", at=AT + frame / FPS))  # type: ignore[arg-type]
+                recorder.moment(Moment(str(name), "cam", "mug", phase == "start", AT + frame / FPS))
         recorder.close()
     kept = [number for clip in clips for number in clip]
     assert kept == sorted(set(kept)), "in order, and none twice"

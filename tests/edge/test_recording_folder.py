@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+import weakref
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +31,7 @@ from edge.recorder_kit import (
 from edgecam.decisions.event import Phase
 from edgecam.recorder.encoder import Encoder, OpenCVEncoder
 from edgecam.recorder.folder import LOCK
+from edgecam.recorder.moment import moment_of
 from edgecam.recorder.recorder import Recorder
 from edgecam.sinks.listener import Listener
 from edgecam.sinks.open_recording import open_recording
@@ -50,7 +52,9 @@ def feed(to: Recorder, numbers: range, *, camera: str = "cam", fps: float = FPS,
 
 def tell(to: Recorder, name: int, phase: Phase, frame: int) -> None:
     """An event that began, or was seen last, with this frame."""
-    to.event(event(name, phase, camera="cam", at=AT + frame / FPS))
+    moment = moment_of(event(name, phase, camera="cam", at=AT + frame / FPS))
+    assert moment is not None
+    to.moment(moment)
 
 
 def lines(folder: Path) -> list[dict[str, Any]]:
@@ -198,6 +202,7 @@ from pathlib import Path
 from edge.recorder_kit import AT, FPS, numbered, plan
 from edgecam.recorder.encoder import OpenCVEncoder
 from edgecam.recorder import gstreamer
+from edgecam.recorder.moment import moment_of
 from edgecam.recorder.recorder import Recorder
 opened = OpenCVEncoder if sys.argv[2] == "opencv" else gstreamer.opener(sys.argv[2])
 recorder = Recorder(Path(sys.argv[1]), plan(segment_s=60.0), opened, print)
@@ -443,6 +448,22 @@ def test_without_an_event_nothing_is_kept(tmp_path: Path) -> None:
     feed(recording, range(100))
     recording.close()
     assert [path.name for path in tmp_path.iterdir()] == [LOCK]
+
+
+def test_events_reach_the_recording_through_the_sink_and_their_pictures_are_let_go(tmp_path: Path) -> None:
+    sink = RecordingFolder(tmp_path, plan(events_only=True, pre_roll_s=0.725, post_roll_s=0.425), print)
+    for number in range(100):
+        sink.write(numbered(number), result(number))
+        if number in (40, 45, 50):
+            phase: Phase = {40: "start", 45: "update", 50: "end"}[number]  # type: ignore[assignment]
+            shown = np.zeros((8, 8, 3), np.uint8)
+            let_go = weakref.ref(shown)
+            sink.event(event(1, phase, camera="cam", at=AT + number / FPS, frame=shown))
+            del shown
+            assert let_go() is None
+    sink.close()
+    assert recorded(tmp_path) == list(range(26, 59))
+    assert [line["phase"] for line in lines(tmp_path)] == ["start", "end"]
 
 
 def test_an_index_that_was_torn_by_a_kill_goes_on_with_a_whole_line(tmp_path: Path) -> None:

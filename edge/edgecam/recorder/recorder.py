@@ -8,7 +8,6 @@ from typing import Final, NamedTuple
 
 import cv2
 
-from edgecam.decisions.event import Event
 from edgecam.naming import slug
 from edgecam.recorder.around import Around
 from edgecam.recorder.clock import MediaClock
@@ -16,6 +15,7 @@ from edgecam.recorder.encoder import EncoderFailed, OpenCVEncoder, OpenEncoder
 from edgecam.recorder.folder import Folder
 from edgecam.recorder.gate import Gate
 from edgecam.recorder.index import EventIndex
+from edgecam.recorder.moment import Moment
 from edgecam.recorder.preroll import LIMIT_BYTES, PreRoll, hold
 from edgecam.recorder.track import NEAR_S, Track
 from edgecam_engines.engine import Frame
@@ -50,11 +50,11 @@ class _Camera:
         self.pre_roll = PreRoll(plan.pre_roll_s + DECIDING_S)
         self.warned = False  # that its pre-roll is short
         self.wanted = not plan.events_only  # whether the newest frame was
-        self.notes: deque[tuple[Event, float]] = deque(maxlen=NOTES)  # whose frames are still to be written
+        self.notes: deque[tuple[Moment, float]] = deque(maxlen=NOTES)  # whose frames are still to be written
 
 
 class Recorder:
-    """Frames and events in the order in which they happened, then `close`."""
+    """Frames and moments in the order in which they happened, then `close`."""
 
     def __init__(
         self,
@@ -97,19 +97,16 @@ class Recorder:
             camera.pre_roll.add(hold(frame, at_s, captured_at, camera.wanted))
         self._pump(camera, PUMP)
 
-    def event(self, event: Event) -> None:
-        """Note where it is recorded; with `events_only` its frames are what is recorded."""
-        if event.phase == "update":
-            return
-        camera = self._camera(event.camera)
-        at = event.started_at if event.phase == "start" else event.seen_at
-        at_s = camera.clock.of(at)
-        if event.phase == "start":
-            self._warn(event.camera, camera)
-            camera.pre_roll.want_from(camera.around.start(event.id, at_s))
+    def moment(self, moment: Moment) -> None:
+        """Note where it is recorded; with `events_only` what lies around it is what is recorded."""
+        camera = self._camera(moment.camera)
+        at_s = camera.clock.of(moment.at)
+        if moment.starts:
+            self._warn(moment.camera, camera)
+            camera.pre_roll.want_from(camera.around.start(moment.id, at_s))
         else:
-            camera.around.end(event.id, at_s)
-        camera.notes.append((event, at_s))
+            camera.around.end(moment.id, at_s)
+        camera.notes.append((moment, at_s))
         self._note(camera)
 
     def rest(self) -> bool:
@@ -205,14 +202,14 @@ class Recorder:
         if not camera.pre_roll:
             known_s = max(known_s, camera.clock.newest() - NEAR_S)
         while camera.notes and (at_once or camera.notes[0][1] <= known_s):
-            event, at_s = camera.notes.popleft()
+            moment, at_s = camera.notes.popleft()
             place = camera.track.place(at_s)
             document = {
-                "id": event.id,
-                "phase": event.phase,
-                "camera": event.camera,
-                "label": event.label,
-                "at": event.started_at if event.phase == "start" else event.seen_at,
+                "id": moment.id,
+                "phase": "start" if moment.starts else "end",
+                "camera": moment.camera,
+                "label": moment.label,
+                "at": moment.at,
                 "file": None if place is None else place.file,
                 "offset_s": None if place is None else round(place.offset_s, 3),
             }

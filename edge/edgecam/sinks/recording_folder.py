@@ -7,6 +7,7 @@ from pathlib import Path
 
 from edgecam.decisions.event import Alarm, Event
 from edgecam.recorder.encoder import OpenCVEncoder, OpenEncoder
+from edgecam.recorder.moment import moment_of
 from edgecam.recorder.recorder import Plan, Recorder
 from edgecam.result import Result
 from edgecam.sinks.background import Background
@@ -47,7 +48,9 @@ class RecordingFolder:
         )
 
     def event(self, event: Event, /) -> None:
-        self._background.put(lambda: partial(self._recorder.event, event), 0)
+        moment = moment_of(event)
+        if moment is not None:
+            self._background.put(lambda: partial(self._recorder.moment, moment), 0)
 
     def alarm(self, alarm: Alarm, /) -> None:
         pass
