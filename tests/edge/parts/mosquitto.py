@@ -7,6 +7,7 @@ import socket
 import subprocess
 import threading
 import time
+import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -99,7 +100,9 @@ class Listening:
         self._messages: list[paho.MQTTMessage] = []
         self._ready = threading.Event()
         self._topics = topics
-        self._client = paho.Client(CallbackAPIVersion.VERSION2, f"listening-{port}", clean_session=False)
+        self._client = paho.Client(
+            CallbackAPIVersion.VERSION2, f"listening-{uuid.uuid4().hex}", clean_session=False
+        )
         self._client.reconnect_delay_set(0.1, 0.3)  # type: ignore[arg-type]
         self._client.on_connect = self._subscribe
         self._client.on_subscribe = lambda *_: self._ready.set()
