@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Final, NamedTuple
 
 from edgecam import memory, overlay
+from edgecam.logs import say
 from edgecam.recognise import recognise
 from edgecam.result import Result
 from edgecam.sinks.sink import Finished, Sink
@@ -55,15 +56,6 @@ class Summary(NamedTuple):
     def fps(self) -> float:
         """Results per second; 0 for fewer than two."""
         return (self.frames - 1) / self.seconds if self.frames > 1 and self.seconds > 0 else 0.0
-
-
-def say(words: str) -> None:
-    """A line for people, on stderr, as it is: paths may hold what looks like markup."""
-    from edgecam_engines.console import (
-        log,
-    )  # rich is slow to import, and most runs say something only at the end
-
-    log.print(words, markup=False)
 
 
 def run(
