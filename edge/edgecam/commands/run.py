@@ -43,7 +43,7 @@ def _typed(name: str, value: Any) -> Any:
                 f"--{name} {wrong[0]!r} says no class. Write it as CLASS=0.8 or CLASS=0.8/0.6."
             )
         return {label: levels for label, _, levels in pairs}
-    return value
+    return kind(value)  # the parser of options knows no paths
 
 
 # What the loop of today is told, by the names of its own.

@@ -92,5 +92,5 @@ def write_text(text: str) -> str:
 def line_of(key: str, text: str) -> int | None:
     """The line, from 1, at which a key or table of TOML stands; None where it is written in another way."""
     words = re.escape(key)
-    found = re.search(rf"""^[ \t]*(?:\[[ \t]*)?(["']?){words}\1[ \t]*(?:=|\]|\.)""", text, re.MULTILINE)
+    found = re.search(rf"""^[ \t]*(?:\[\[?[ \t]*)?(["']?){words}\1[ \t]*(?:=|\]|\.)""", text, re.MULTILINE)
     return text.count("\n", 0, found.start()) + 1 if found else None
