@@ -9,6 +9,7 @@ from edgecam import live, logs
 from edgecam.config.kinds import kinds
 from edgecam.config.merge import absolute, differing, keys, settings_of
 from edgecam.config.write import as_toml
+from edgecam.service.keeper import Keeper, keeping
 from edgecam.settings import RunSettings
 from edgecam_engines.errors import SettingsError
 
@@ -24,7 +25,8 @@ def run(given: Mapping[str, Any], config: Path | None, *, print_config: bool) ->
         sys.stdout.write(as_toml(absolute(settings, Path.cwd())))
         return
     logs.use(settings.log)
-    _run_loop(settings)
+    with keeping(settings, lambda: settings_of(asked, config)) as keeper:
+        _run_loop(settings, keeper)
 
 
 def typed(given: Mapping[str, Any]) -> dict[str, Any]:
@@ -52,11 +54,11 @@ _KNOWN: Final = (
 )  # fmt: skip
 
 
-def _run_loop(settings: RunSettings) -> None:
+def _run_loop(settings: RunSettings, keeper: Keeper) -> None:
     """The loop still takes single values; what it does not know yet is refused, not ignored."""
     told = {"bundle", "camera", "json", "log", *_KNOWN}
     unknown = [name for name in differing(RunSettings(settings.bundle), settings) if name not in told]
     if unknown or len(settings.camera) > 1:
         raise SettingsError(f"This edgecam cannot do that yet: {keys(unknown) or 'more than one camera'}.")
     values = {name: getattr(settings, name) for name in _KNOWN}
-    live.run(settings.bundle, settings.camera[0], json_lines=settings.json, **values)
+    live.run(settings.bundle, settings.camera[0], json_lines=settings.json, keeper=keeper, **values)

@@ -101,7 +101,7 @@ class Reloader:
     ) -> None:
         """`asked` says, once, that the settings shall be read again; `read` reads them, in another thread.
 
-        `apply` makes the loop go on with them; when it raises EdgecamError it must have changed nothing.
+        `apply` makes the loop go on with what differs; when it raises EdgecamError it has changed nothing.
         """
         self.running = running
         self._read, self._asked, self._apply = read, asked, apply
@@ -136,7 +136,8 @@ class Reloader:
         level: Level = "info"
         if isinstance(found, Reloaded):
             try:
-                self._apply(found)
+                if found.changed or found.other_head:
+                    self._apply(found)
                 self.running = found.running
                 words = in_words(found)
             except EdgecamError as error:
