@@ -95,11 +95,16 @@ def run(
     run(given, config, print_config=print_config)
 
 
-def devices(json: Json = False) -> None:
-    """List the cameras of this machine, with their formats."""
+def devices(
+    camera: Annotated[
+        str | None, typer.Argument(help="A camera to try, as for `run`; otherwise all are listed.")
+    ] = None,
+    json: Json = False,
+) -> None:
+    """List the cameras of this machine, with their formats, or try one of any kind."""
     from edgecam.commands.devices import devices  # type: ignore[import-not-found,unused-ignore]
 
-    devices(json=json)
+    devices(camera, json=json)
 
 
 def _was_typed(ctx: typer.Context, name: str) -> bool:
