@@ -8,6 +8,7 @@ import io
 import json
 import os
 import sys
+import threading
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from datetime import datetime, timezone
@@ -72,7 +73,7 @@ class Messages(io.TextIOBase):
     def __init__(self, beneath: TextIO, form: Form) -> None:
         self.beneath = beneath
         self._form = form
-        self._open = ""  # written, and not yet a message
+        self._open: dict[int, str] = {}  # by thread: written, and not yet a message
 
     def message(self, words: str, level: Level, fields: Fields) -> None:
         """Write one message at once."""
@@ -80,11 +81,12 @@ class Messages(io.TextIOBase):
         self.beneath.flush()
 
     def write(self, text: str) -> int:
-        self._open += text
-        if self._open.endswith("\n"):
-            words, self._open = self._open.rstrip("\n"), ""
-            if words:
-                self.message(words, "info", {})
+        thread = threading.get_ident()
+        words = self._open.pop(thread, "") + text
+        if not words.endswith("\n"):
+            self._open[thread] = words
+        elif words := words.rstrip("\n"):
+            self.message(words, "info", {})
         return len(text)
 
     def flush(self) -> None:

@@ -160,6 +160,26 @@ def test_wrong_usage_is_2_and_names_what_is_wrong(state: Path, argv: list[str], 
     assert "did not expect" not in told.err
 
 
+def test_a_shell_completes_commands_and_options(state: Path) -> None:
+    def completed(words: str) -> set[str]:
+        asked = {
+            "_EDGECAM_COMPLETE": "complete_bash",
+            "COMP_WORDS": words,
+            "COMP_CWORD": str(words.count(" ")),
+        }
+        code = "import sys\nsys.argv[0] = 'edgecam'\nfrom edgecam.cli import main\nmain()"
+        done = subprocess.run(
+            [sys.executable, "-c", code],
+            capture_output=True, text=True, check=False, env={**environment(state), **asked}, timeout=WAIT_S,
+        )  # fmt: skip
+        assert done.stderr == ""
+        return set(done.stdout.split())
+
+    assert completed("edgecam de") == {"demo", "devices"}
+    assert completed("edgecam run --thr") == {"--threads", "--threshold", "--thresholds"}
+    assert "tensorrt-dla0" in completed("edgecam run --backend tens")
+
+
 # -- documents that scripts read
 
 

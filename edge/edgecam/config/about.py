@@ -31,9 +31,7 @@ ABOUT: Final[dict[str, About]] = {
     "head": About(
         ENGINE, "One of the bundle's class heads; otherwise its own choice.", "a name", '"default"'
     ),
-    "backend": About(
-        ENGINE, "Otherwise what the bundle ships.", "one of edgecam's back ends", '"onnxruntime"'
-    ),
+    "backend": About(ENGINE, "Otherwise what the bundle ships.", "the name of a back end", '"onnxruntime"'),
     "threads": About(ENGINE, "CPU threads of the engine.", "a whole number, 1 or more", "2"),
     "skip_check": About(
         ENGINE,
@@ -46,7 +44,7 @@ ABOUT: Final[dict[str, About]] = {
     "roi": About(
         FRAMES,
         "LEFT,TOP,WIDTH,HEIGHT to look at: pixels, or parts of the frame where none is above 1.",
-        "four numbers with a size above 0, inside the frame",
+        "four numbers from 0, the last two above 0, beginning inside the frame",
         '"0.25,0,0.5,1"',
     ),
     "on_motion": About(FRAMES, "Look only where something moves.", "true or false", "true"),

@@ -45,7 +45,7 @@ def _share(value: float) -> bool:
 VALID: Final[dict[str, Callable[[Any], bool]]] = {
     "camera": lambda text: bool(text.strip()),
     "head": bool,
-    "backend": lambda name: name in BACKENDS,
+    "backend": lambda name: name in CHOICES["backend"],
     "threads": _at_least(1),
     "fps": _above_0,
     "every": _at_least(1),
@@ -64,8 +64,9 @@ VALID: Final[dict[str, Callable[[Any], bool]]] = {
     "serve": is_address,
     "mqtt": is_broker,
     "tray_quota_mb": _above_0,
-    "log": lambda form: form in {"text", "json"},
+    "log": lambda form: form in CHOICES["log"],
 }
+CHOICES: Final[dict[str, tuple[str, ...]]] = {"backend": tuple(BACKENDS), "log": ("text", "json")}
 # What means nothing without something else.
 NEEDS: Final[dict[str, str]] = {
     "events": "json",
@@ -81,24 +82,6 @@ def check(settings: RunSettings, said: Mapping[str, str] | None = None) -> None:
     complain([*_values(settings), *_together(settings)], said or {})
 
 
-def check_classes(
-    settings: RunSettings, classes: Iterable[str], said: Mapping[str, str] | None = None
-) -> None:
-    """Refuse settings about classes that the head does not know. Raises SettingsError."""
-    known = list(classes)
-    named = [("thresholds", label) for label in settings.thresholds]
-    named += [("ignore", label) for label in settings.ignore]
-    named += [("alarm", rule.rpartition(">")[0].strip()) for rule in settings.alarm]
-    complain(
-        [
-            Complaint(name, f"there is no class {label!r}.{meant(label, known)}")
-            for name, label in named
-            if label not in known
-        ],
-        said or {},
-    )
-
-
 def complain(found: list[Complaint], said: Mapping[str, str]) -> None:
     """Raise all complaints as one error, each with its place. Raises SettingsError unless there are none."""
     if found:
@@ -108,10 +91,12 @@ def complain(found: list[Complaint], said: Mapping[str, str]) -> None:
 
 def refused(name: str, value: object) -> Complaint:
     """The complaint about a value that is not allowed."""
-    about = ABOUT[name]
+    about, allowed = ABOUT[name], CHOICES.get(name, ())
+    must = f"one of {', '.join(allowed)}" if allowed else about.allowed
+    near = meant(str(value), allowed)
     shown = "a password in a URI" if holds_password(str(value)) else repr(value)
     return Complaint(
-        name, f"{shown} is not allowed. It must be {about.allowed}, as in {key_of(name)} = {about.example}."
+        name, f"{shown} is not allowed.{near} It must be {must}, as in {key_of(name)} = {about.example}."
     )
 
 

@@ -1,28 +1,29 @@
 """Whether a text has the form that a setting asks for. What it means is read where it is used."""
 
-import math
 import re
 from ipaddress import ip_address
 from typing import Final
 from urllib.parse import urlsplit
 
 _NUMBER: Final = r"\d*\.?\d+(?:e[+-]?\d+)?"
+_DECIMAL: Final = re.compile(r"\d*\.?\d+")
 _UNIT: Final = "(?:s|min|h|day)"
 _RULE: Final = re.compile(
-    rf"(?P<label>.+)>\s*{_NUMBER}\s*/\s*{_UNIT}(?:\s+in\s+{_NUMBER}\s*{_UNIT})?"
+    rf"(?P<label>.+)>\s*(?P<rate>{_NUMBER})\s*/\s*{_UNIT}(?:\s+in\s+{_NUMBER}\s*{_UNIT})?"
     rf"(?:\s*@\s*p\s*<\s*(?P<p>{_NUMBER}))?"
 )
 _ADDRESS: Final = re.compile(r"(?:(?P<host>\[[0-9A-Fa-f:.]+\]|[^\s:/@\[\]]*):)?(?P<port>[0-9]{1,5})")
+# Up to the last @: passwords hold slashes, colons and even @ signs.
+_PASSWORD: Final = re.compile(
+    r"(?i)[a-z][a-z0-9+.-]*://(\S*:\S*@|\S*[?&#][^=&\s]*(pass|pwd|token|secret|key|auth)[^=&\s]*=)"
+)
 _CONSENSUS: Final = re.compile(r"([0-9]{1,3})/([0-9]{1,3})")
 
 
 def numbers(text: str, separator: str) -> list[float]:
-    """The finite numbers of a text; none at all when one of its parts is none."""
-    try:
-        found = [float(part) for part in text.split(separator)]
-    except ValueError:
-        return []
-    return found if all(map(math.isfinite, found)) else []
+    """The numbers of a text, in plain decimals; none at all when one of its parts is none."""
+    parts = [part.strip() for part in text.split(separator)]
+    return [float(part) for part in parts] if all(map(_DECIMAL.fullmatch, parts)) else []
 
 
 def is_roi(text: str) -> bool:
@@ -31,8 +32,8 @@ def is_roi(text: str) -> bool:
     if len(found) != 4:
         return False
     left, top, width, height = found
-    inside = max(found) > 1 or (left + width <= 1 and top + height <= 1)
-    return left >= 0 and top >= 0 and width > 0 and height > 0 and inside
+    begins_inside = max(found) > 1 or (left < 1 and top < 1)
+    return width > 0 and height > 0 and begins_inside
 
 
 def is_smoothing(text: str) -> bool:
@@ -56,7 +57,9 @@ def is_hysteresis(text: str) -> bool:
 def is_alarm(text: str) -> bool:
     """CLASS > RATE/UNIT, where wanted with `in WINDOW` and `@ p<CHANCE` behind it."""
     rule = _RULE.fullmatch(text.strip())
-    return rule is not None and bool(rule["label"].strip()) and 0 < float(rule["p"] or 0.5) < 1
+    if rule is None or not rule["label"].strip():
+        return False
+    return float(rule["rate"]) > 0 and 0 < float(rule["p"] or 0.5) < 1
 
 
 def is_address(text: str) -> bool:
@@ -83,13 +86,17 @@ def is_broker(text: str) -> bool:
         return False
     plain = not (parts.query or parts.fragment or re.search(r"\s", text))
     return (
-        parts.scheme in {"mqtt", "mqtts"} and bool(parts.hostname) and sound and plain and not parts.password
+        parts.scheme in {"mqtt", "mqtts"}
+        and bool(parts.hostname)
+        and sound
+        and plain
+        and parts.password is None
     )
 
 
 def holds_password(uri: str) -> bool:
-    """Whether scheme://user:password@host stands in it."""
-    return re.match(r"[A-Za-z][A-Za-z0-9+.-]*://[^/?#\s]*:[^/?#\s]*@", uri) is not None
+    """Whether user:password@ stands in it, or a query with something like one; rather too often yes."""
+    return _PASSWORD.match(uri) is not None
 
 
 def holds_scheme(uri: str) -> bool:

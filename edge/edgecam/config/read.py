@@ -64,7 +64,7 @@ def read_settings(path: Path) -> FromFile:
 
 def _text(path: Path) -> str:
     try:
-        return read_limited(path, _LIMIT).decode()
+        return read_limited(path, _LIMIT).decode("utf-8-sig")
     except (OSError, ValueError) as error:
         why = error.strerror if isinstance(error, OSError) else str(error)
         raise SettingsError(

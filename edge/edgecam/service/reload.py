@@ -11,7 +11,6 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Final, NamedTuple
 
-from edgecam.config.check import check_classes
 from edgecam.config.merge import Meant, differing, keys
 from edgecam.logs import Level, say
 from edgecam.service.systemd import Systemd, longest_gap_s
@@ -70,7 +69,6 @@ def read_again(before: Running, meant: Meant) -> Reloaded:
         now = Running(settings, before.bundle, before.head)
     else:
         now = Running(settings, bundle, bundle.head(settings.head))
-    check_classes(settings, now.head.classes, meant.said)
     other_head = _head(now) != _head(before)
     return Reloaded(now, tuple(changed), tuple(restart), other_head, other_engine)
 

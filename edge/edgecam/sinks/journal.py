@@ -4,17 +4,27 @@ from collections.abc import Callable
 
 from edgecam.decisions.event import Alarm, Event
 from edgecam.logs import Fields, Level, say
+from edgecam.result import Result
 from edgecam.status import CameraStatus, State
+from edgecam_engines.engine import Frame
 
 Tell = Callable[[str, Level, Fields], object]
 
 
 class Journal:
-    """A listener. Updates of events and unchanged states are left out: they would fill a disk in a month."""
+    """Results, updates of events and unchanged states are left out: they would fill a disk in a month."""
+
+    pictures = False
 
     def __init__(self, tell: Tell = say) -> None:
         self._tell = tell
         self._states: dict[str, State] = {}
+
+    def write(self, frame: Frame, result: Result) -> None:
+        pass
+
+    def close(self) -> None:
+        pass
 
     def event(self, event: Event, /) -> None:
         if event.phase == "update":
