@@ -20,7 +20,7 @@ import pytest
 
 from edge.loop_kit import CLASSES, make_bundle, make_video
 from edge.systemd_kit import Listening
-from edgecam.config.merge import Meant, settings_of
+from edgecam.config.merge import settings_of
 from edgecam.logs import Level
 from edgecam.service.hangup import hangup_signal
 from edgecam.service.notify import Notify
@@ -70,7 +70,7 @@ def test_live_settings_are_taken_over_and_the_others_are_named(bundle: Path) -> 
     new = replace(
         before.settings, threshold=0.9, fps=5.0, ignore=(CLASSES[0],), serve="127.0.0.1:80", camera=("7",)
     )
-    found = read_again(before, Meant(new, {}))
+    found = read_again(before, new)
     assert found.changed == ("fps", "threshold", "ignore")
     assert found.restart == ("camera", "serve")
     assert found.running.settings == replace(before.settings, threshold=0.9, fps=5.0, ignore=(CLASSES[0],)), (
@@ -83,7 +83,7 @@ def test_live_settings_are_taken_over_and_the_others_are_named(bundle: Path) -> 
 
 def test_nothing_new_is_said_to_be_nothing(bundle: Path) -> None:
     before = running(bundle)
-    found = read_again(before, Meant(before.settings, {}))
+    found = read_again(before, before.settings)
     assert (found.changed, found.restart, found.other_head, found.other_engine) == ((), (), False, False)
     assert in_words(found) == "Settings read again: nothing changed."
 
@@ -91,7 +91,7 @@ def test_nothing_new_is_said_to_be_nothing(bundle: Path) -> None:
 def test_a_new_head_in_the_bundle_is_taken_though_no_setting_changed(bundle: Path) -> None:
     before = running(bundle)
     built_anew(bundle, head=other_head())
-    found = read_again(before, Meant(before.settings, {}))
+    found = read_again(before, before.settings)
     assert (found.changed, found.other_head) == ((), True)
     assert (found.running.head.weight == other_head().weight).all()
     assert in_words(found) == "Settings read again: the class head changed."
@@ -101,7 +101,7 @@ def test_a_bundle_with_another_engine_keeps_its_old_head_until_a_restart(bundle:
     """A head of other features would name things at random."""
     before = running(bundle)
     built_anew(bundle, head=other_head(), stride=16)
-    found = read_again(before, Meant(replace(before.settings, threshold=0.9), {}))
+    found = read_again(before, replace(before.settings, threshold=0.9))
     assert (found.changed, found.other_head, found.other_engine) == (("threshold",), False, True)
     assert found.running.head is before.head
     assert "line.edgecam has another engine now, which only a restart opens" in in_words(found)
@@ -110,7 +110,7 @@ def test_a_bundle_with_another_engine_keeps_its_old_head_until_a_restart(bundle:
 def test_a_head_that_the_bundle_lacks_is_refused(bundle: Path) -> None:
     before = running(bundle)
     with pytest.raises(BundleError, match="has no head 'night'"):
-        read_again(before, Meant(replace(before.settings, head="night"), {}))
+        read_again(before, replace(before.settings, head="night"))
 
 
 # -- the reloader
@@ -119,7 +119,9 @@ def test_a_head_that_the_bundle_lacks_is_refused(bundle: Path) -> None:
 class Desk:
     """Everything around a reloader, kept."""
 
-    def __init__(self, before: Running, read: Callable[[], Meant], systemd: Systemd | None = None) -> None:
+    def __init__(
+        self, before: Running, read: Callable[[], RunSettings], systemd: Systemd | None = None
+    ) -> None:
         self.asked = False
         self.applied: list[Reloaded] = []
         self.said: list[tuple[str, Level]] = []
@@ -154,7 +156,7 @@ class Desk:
 
 def test_new_settings_are_applied_once_and_hold_from_then_on(bundle: Path) -> None:
     before = running(bundle)
-    desk = Desk(before, lambda: Meant(replace(before.settings, threshold=0.7), {}))
+    desk = Desk(before, lambda: replace(before.settings, threshold=0.7))
     desk.reload()
     desk.reload()
     assert [found.changed for found in desk.applied] == [("threshold",)], "the second time nothing differs"
@@ -164,7 +166,7 @@ def test_new_settings_are_applied_once_and_hold_from_then_on(bundle: Path) -> No
 
 @pytest.mark.parametrize("error", [SettingsError("line 3 is wrong"), RuntimeError("a bolt is loose")])
 def test_wrong_settings_keep_the_old_ones_and_say_why(bundle: Path, error: Exception) -> None:
-    def read() -> Meant:
+    def read() -> RunSettings:
         raise error
 
     desk = Desk(running(bundle), read)
@@ -180,7 +182,7 @@ def test_wrong_settings_keep_the_old_ones_and_say_why(bundle: Path, error: Excep
 
 def test_settings_that_the_loop_refuses_do_not_hold(bundle: Path) -> None:
     before = running(bundle)
-    desk = Desk(before, lambda: Meant(replace(before.settings, threshold=0.7), {}))
+    desk = Desk(before, lambda: replace(before.settings, threshold=0.7))
     desk.refuse = True
     desk.reload()
     assert desk.reloader.running.settings.threshold == 0.5
@@ -191,10 +193,10 @@ def test_polling_never_waits_for_the_reading_and_a_second_wish_is_served_after_i
     go, reads = threading.Event(), []
     before = running(bundle)
 
-    def read() -> Meant:
+    def read() -> RunSettings:
         assert go.wait(WAIT_S)
         reads.append(threading.current_thread())
-        return Meant(before.settings, {})
+        return before.settings
 
     desk = Desk(before, read)
     desk.asked = True
@@ -214,7 +216,7 @@ def test_polling_never_waits_for_the_reading_and_a_second_wish_is_served_after_i
 def test_systemd_is_told_of_both_ends_of_a_reload_even_of_one_that_failed(
     bundle: Path, tmp_path: Path
 ) -> None:
-    def read() -> Meant:
+    def read() -> RunSettings:
         raise SettingsError("line 3 is wrong")
 
     with Listening(tmp_path / "notify") as listening:
@@ -464,7 +466,7 @@ def test_the_settings_of_the_command_line_still_go_before_the_file_after_a_reloa
     config = tmp_path / "edgecam.toml"
     config.write_text('bundle = "line.edgecam"\nthreshold = 0.3\nfps = 3\n')
     given = {"threshold": 0.9}
-    before = settings_of(given, config).settings
+    before = settings_of(given, config)
     config.write_text('bundle = "line.edgecam"\nthreshold = 0.4\nfps = 4\n')
     opened = open_bundle(bundle)
     found = read_again(Running(before, opened, opened.head()), settings_of(given, config))

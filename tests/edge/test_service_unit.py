@@ -73,7 +73,7 @@ def test_systemd_finds_nothing_wrong_with_the_unit(tmp_path: Path) -> None:
 
 
 def test_the_example_is_taken_as_it_is() -> None:
-    found = settings_of({}, EXAMPLE).settings
+    found = settings_of({}, EXAMPLE)
     assert found.bundle == Path("/var/lib/edgecam/line.edgecam")
     assert found.camera == ("csi://0",)
 
@@ -99,7 +99,7 @@ def test_all_lines_of_the_example_can_be_on_together(tmp_path: Path) -> None:
         if re.match(r"[\w-]+ = ", line):
             lines[line.split(maxsplit=1)[0]] = line  # the last of those that stand for each other
     (tmp_path / "edgecam.toml").write_text("\n".join(lines.values()))
-    found = settings_of({}, tmp_path / "edgecam.toml").settings
+    found = settings_of({}, tmp_path / "edgecam.toml")
     assert found.serve == "0.0.0.0:8080"
     assert found.token_file == tmp_path / "token"
 

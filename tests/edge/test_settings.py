@@ -73,7 +73,7 @@ def test_every_setting_that_is_on_or_off_can_be_switched_back_on_the_command_lin
 @pytest.mark.parametrize("name", FIELDS)
 def test_the_example_of_every_setting_is_one_that_is_taken(name: str, tmp_path: Path) -> None:
     lines = [f"{key_of(n)} = {ABOUT[n].example}" for n in {"bundle", name, *needed(name)}]
-    found = settings_of({}, written(tmp_path, "\n".join(lines))).settings
+    found = settings_of({}, written(tmp_path, "\n".join(lines)))
     assert getattr(found, name) is not None
     assert ABOUT[name].help.endswith(".")
     assert "'" not in name
@@ -150,7 +150,7 @@ def test_settings_that_are_written_read_back_as_the_same(
     path = tmp_path_factory.getbasetemp() / "written.toml"
     path.touch(mode=0o600)
     path.write_text(as_toml(settings), encoding="utf-8", newline="")
-    assert settings_of({}, path).settings == settings
+    assert settings_of({}, path) == settings
 
 
 def test_what_is_written_names_every_setting_with_its_meaning() -> None:
@@ -163,22 +163,22 @@ def test_what_is_written_names_every_setting_with_its_meaning() -> None:
 
 @pytest.mark.parametrize("spelling", ["max-frames", "max_frames"])
 def test_a_key_may_be_written_with_dashes_or_underscores(spelling: str, tmp_path: Path) -> None:
-    assert settings_of({}, written(tmp_path, f"{BUNDLE}{spelling} = 7")).settings.max_frames == 7
+    assert settings_of({}, written(tmp_path, f"{BUNDLE}{spelling} = 7")).max_frames == 7
 
 
 def test_the_marks_of_other_systems_editors_do_no_harm(tmp_path: Path) -> None:
     (tmp_path / "edgecam.toml").write_bytes(b'\xef\xbb\xbfbundle = "x"\r\nfps = 5\r\n')
-    assert settings_of({}, tmp_path / "edgecam.toml").settings.fps == 5.0
+    assert settings_of({}, tmp_path / "edgecam.toml").fps == 5.0
 
 
 def test_one_camera_needs_no_list_and_may_be_a_number(tmp_path: Path) -> None:
-    assert settings_of({}, written(tmp_path, BUNDLE + "camera = 2")).settings.camera == ("2",)
-    assert settings_of({}, written(tmp_path, BUNDLE + 'camera = "csi://0"')).settings.camera == ("csi://0",)
+    assert settings_of({}, written(tmp_path, BUNDLE + "camera = 2")).camera == ("2",)
+    assert settings_of({}, written(tmp_path, BUNDLE + 'camera = "csi://0"')).camera == ("csi://0",)
 
 
 def test_thresholds_are_a_table_and_may_be_numbers(tmp_path: Path) -> None:
     text = BUNDLE + '[thresholds]\ndefective = "0.8/0.6"\n"not sure" = 0.25\n'
-    found = settings_of({}, written(tmp_path, text)).settings
+    found = settings_of({}, written(tmp_path, text))
     assert found.thresholds == {"defective": "0.8/0.6", "not sure": "0.25"}
 
 
@@ -188,7 +188,7 @@ def test_relative_paths_start_at_the_folder_of_the_file_and_not_at_the_working_o
         BUNDLE
         + 'camera = ["belt.mp4?loop=1", "csi://0", "/dev/video1", "gst:videotestsrc"]\ntray = "../tray"'
     )
-    found = settings_of({}, written(tmp_path / "etc", text)).settings
+    found = settings_of({}, written(tmp_path / "etc", text))
     assert found.bundle == tmp_path / "etc" / "line.edgecam"
     assert found.tray == tmp_path / "etc" / ".." / "tray"
     belt = f"{tmp_path}/etc/belt.mp4?loop=1"
@@ -206,7 +206,7 @@ def test_a_camera_that_was_placed_stays_where_it_is(uri: str) -> None:
 
 def test_options_go_before_the_file_and_the_file_before_defaults(tmp_path: Path) -> None:
     path = written(tmp_path, BUNDLE + 'fps = 5\nevery = 2\ncamera = ["a.mp4", "b.mp4"]\njson = true\n')
-    found = settings_of({"fps": 9.0, "camera": ("0",), "json": False}, path).settings
+    found = settings_of({"fps": 9.0, "camera": ("0",), "json": False}, path)
     assert (found.fps, found.every, found.camera, found.json) == (9.0, 2, ("0",), False)
     assert found.threshold == RunSettings(Path()).threshold
     assert found.bundle == tmp_path / "line.edgecam"
@@ -298,7 +298,7 @@ def test_a_file_with_a_cameras_password_must_be_closed_to_others(tmp_path: Path)
     assert f"chmod o-r {tmp_path / 'edgecam.toml'}" in words
     assert "hunter2" not in words
     (tmp_path / "edgecam.toml").chmod(0o640)
-    found = settings_of({}, tmp_path / "edgecam.toml").settings
+    found = settings_of({}, tmp_path / "edgecam.toml")
     assert found.camera == ("rtsp://me:hunter2@10.0.0.7/stream",)
 
 
@@ -377,7 +377,7 @@ def test_print_config_writes_what_holds_and_it_reads_back(tmp_path: Path) -> Non
     assert (done.returncode, done.stderr) == (0, "")
     second = tmp_path / "second.toml"
     second.write_text(done.stdout)
-    found = settings_of({}, second).settings
+    found = settings_of({}, second)
     assert found == RunSettings(
         tmp_path / "line.edgecam",
         fps=5.0,
@@ -385,6 +385,12 @@ def test_print_config_writes_what_holds_and_it_reads_back(tmp_path: Path) -> Non
         every=3,
         tray=tmp_path / "elsewhere" / "tray",
     )
+
+
+def test_a_file_to_begin_with_needs_nothing(tmp_path: Path) -> None:
+    done = edgecam("run", "--print-config", cwd=tmp_path)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert settings_of({}, written(tmp_path, done.stdout)) == RunSettings(tmp_path / "NAME.edgecam")
 
 
 def test_wrong_settings_are_exit_2_and_nothing_is_opened(tmp_path: Path) -> None:

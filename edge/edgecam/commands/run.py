@@ -20,7 +20,9 @@ def run(given: Mapping[str, Any], config: Path | None, *, print_config: bool) ->
     Raises SettingsError before anything is opened, and what `live.run` raises.
     """
     asked = typed(given)
-    settings = settings_of(asked, config).settings
+    if print_config and config is None:
+        asked = {"bundle": Path("NAME.edgecam"), **asked}  # a file to begin with needs no bundle yet
+    settings = settings_of(asked, config)
     if print_config:
         sys.stdout.write(as_toml(absolute(settings, Path.cwd())))
         return

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import fields, replace
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 from edgecam.config.about import key_of, option_of
 from edgecam.config.check import check
@@ -13,14 +13,7 @@ from edgecam.settings import RunSettings
 from edgecam_engines.errors import SettingsError
 
 
-class Meant(NamedTuple):
-    """Settings, and where each that was given was said."""
-
-    settings: RunSettings
-    said: dict[str, str]
-
-
-def settings_of(given: Mapping[str, Any], file: Path | None) -> Meant:
+def settings_of(given: Mapping[str, Any], file: Path | None) -> RunSettings:
     """What the file says, with what was given on the command line over it. Raises SettingsError."""
     found = FromFile({}, {}) if file is None else read_settings(file)
     said = {**found.said, **{name: option_of(name) for name in given}}
@@ -32,7 +25,7 @@ def settings_of(given: Mapping[str, Any], file: Path | None) -> Meant:
         )
     settings = RunSettings(**values)
     check(settings, said)
-    return Meant(settings, said)
+    return settings
 
 
 def absolute(settings: RunSettings, folder: Path) -> RunSettings:

@@ -4,7 +4,6 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Protocol, TypeAlias
 
-from edgecam.config.merge import Meant
 from edgecam.service.hangup import hangup_signal
 from edgecam.service.notify import Notify
 from edgecam.service.reload import Reloaded, Reloader, Running
@@ -43,7 +42,7 @@ Keeper: TypeAlias = Callable[[Loop], Callable[[], object]]  # loop -> what is ca
 
 
 @contextmanager
-def keeping(settings: RunSettings, read: Callable[[], Meant]) -> Iterator[Keeper]:
+def keeping(settings: RunSettings, read: Callable[[], RunSettings]) -> Iterator[Keeper]:
     """A keeper for one loop; `read` gives the settings anew. Signals are as they were afterwards."""
     systemd = Systemd(Notify(), longest_gap_s(settings))
     with hangup_signal() as hangup:

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Final, NamedTuple
 
-from edgecam.config.merge import Meant, differing, keys
+from edgecam.config.merge import differing, keys
 from edgecam.logs import Level, say
 from edgecam.service.systemd import Systemd, longest_gap_s
 from edgecam.settings import RunSettings
@@ -21,18 +21,8 @@ from edgecam_engines.head import Head
 
 # What the loop takes over between two frames. All else was opened with the old value and needs a restart.
 LIVE: Final = frozenset(
-    {
-        "head",
-        "threshold",
-        "thresholds",
-        "smooth",
-        "event_after",
-        "event_end_s",
-        "ignore",
-        "alarm",
-        "fps",
-        "every",
-    }
+    {"head", "threshold", "thresholds", "smooth", "ignore", "alarm"}
+    | {"event_after", "event_end_s", "fps", "every"}
 )
 
 
@@ -54,17 +44,18 @@ class Reloaded(NamedTuple):
     other_engine: bool  # the bundle was built anew, so that its heads do not fit the engine that runs
 
 
-def read_again(before: Running, meant: Meant) -> Reloaded:
+def read_again(before: Running, meant: RunSettings) -> Reloaded:
     """What a loop can take over of new settings and of its bundle as it is now. Raises EdgecamError."""
-    new = differing(before.settings, meant.settings)
+    new = differing(before.settings, meant)
     changed = [name for name in new if name in LIVE]
     restart = [name for name in new if name not in LIVE]
-    bundle = open_bundle(before.settings.bundle)
+    # Hashing models takes time from the engine that runs; a head's own hash is checked in any case.
+    bundle = before.bundle if before.bundle.is_current() else open_bundle(before.settings.bundle)
     other_engine = _engine(bundle, before.settings) != _engine(before.bundle, before.settings)
     if other_engine and "head" in changed:
         changed.remove("head")
         restart.append("head")
-    settings = replace(before.settings, **{name: getattr(meant.settings, name) for name in changed})
+    settings = replace(before.settings, **{name: getattr(meant, name) for name in changed})
     if other_engine:
         now = Running(settings, before.bundle, before.head)
     else:
@@ -91,7 +82,7 @@ class Reloader:
     def __init__(
         self,
         running: Running,
-        read: Callable[[], Meant],
+        read: Callable[[], RunSettings],
         asked: Callable[[], bool],
         apply: Callable[[Reloaded], object],
         systemd: Systemd | None = None,
