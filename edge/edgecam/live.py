@@ -11,19 +11,22 @@ from collections import deque
 from collections.abc import Callable
 from contextlib import ExitStack, suppress
 from pathlib import Path
-from typing import Final, NamedTuple
+from typing import Final, NamedTuple, TypeAlias
 
 from edgecam import memory, overlay
+from edgecam.logs import say
 from edgecam.recognise import recognise
 from edgecam.result import Result
+from edgecam.settings import RunSettings
 from edgecam.sinks.sink import Finished, Sink
 from edgecam.sources import open_source
 from edgecam.sources.newest import Ended, Slot
 from edgecam.sources.paced import Paced
 from edgecam.sources.reader import Reader, ThreadReader
 from edgecam.sources.source import Source
+from edgecam.status import CameraStatus
 from edgecam.threads import one_opencv_thread
-from edgecam_engines.bundle import open_bundle
+from edgecam_engines.bundle import Bundle, open_bundle
 from edgecam_engines.engine import Engine, Frame
 from edgecam_engines.errors import OutputError
 from edgecam_engines.head import Head
@@ -39,6 +42,40 @@ class Seen(NamedTuple):
 
     frame: Frame
     result: Result
+
+
+class Rules(NamedTuple):
+    """What answers are made by, and may change while the loop runs."""
+
+    head: Head
+    threshold: float
+
+
+class Loop:
+    """A loop that runs, for whoever looks after it."""
+
+    def __init__(self, bundle: Bundle, source: Source, reader: ThreadReader, rules: Rules) -> None:
+        self.bundle, self.rules = bundle, rules
+        self.processed = self.skipped = 0
+        self._name, self._reader, self._since = source.name, reader, time.time()
+
+    def statuses(self) -> list[CameraStatus]:
+        """How the camera is."""
+        captured = self.processed + self.skipped
+        lost = self._reader.lost
+        return [
+            CameraStatus(
+                self._name, "live", self._since, "", captured, self.processed, self.skipped, lost, None
+            )
+        ]
+
+    def reload(self, settings: RunSettings, head: Head) -> None:
+        """Go on by other rules."""
+        self.rules = Rules(head, settings.threshold)
+
+
+# Given the loop before its first frame; what it returns is called between frames.
+Keeper: TypeAlias = Callable[[Loop], Callable[[], object]]
 
 
 class Summary(NamedTuple):
@@ -57,15 +94,6 @@ class Summary(NamedTuple):
         return (self.frames - 1) / self.seconds if self.frames > 1 and self.seconds > 0 else 0.0
 
 
-def say(words: str) -> None:
-    """A line for people, on stderr, as it is: paths may hold what looks like markup."""
-    from edgecam_engines.console import (
-        log,
-    )  # rich is slow to import, and most runs say something only at the end
-
-    log.print(words, markup=False)
-
-
 def run(
     bundle: Path,
     camera: str,
@@ -81,6 +109,7 @@ def run(
     draw: bool | None = None,
     threads: int = 1,
     skip_check: bool = False,
+    keeper: Keeper | None = None,
 ) -> Summary:
     """Recognise what a camera, stream, file or folder shows until it ends or somebody stops it.
 
@@ -107,9 +136,11 @@ def run(
         )
         reader = ThreadReader(source, reopen, say)
         cleanup.callback(reader.stop)
-        seen = _recognising(cleanup, reader, engine, chosen, threshold)
+        loop = Loop(opened, source, reader, Rules(chosen, threshold))
+        between = keeper(loop) if keeper else _nothing
+        seen = _recognising(cleanup, reader, engine, loop)
         drawn = any(sink.pictures for sink in sinks) if draw is None else draw
-        frames, skipped, seconds = _show(seen, sinks, stop, max_frames, drawn)
+        frames, skipped, seconds = _show(seen, sinks, stop, max_frames, drawn, loop, between)
     recorded = record if record and frames else None
     summary = Summary(frames, skipped, seconds, reader.lost, recorded, skip_check)
     say(_in_words(summary))
@@ -176,9 +207,11 @@ def _wants_window(window: bool | None) -> bool:
     return usable if window is None else window
 
 
-def _recognising(
-    cleanup: ExitStack, reader: Reader, engine: Engine, head: Head, threshold: float
-) -> Slot[Seen]:
+def _nothing() -> None:
+    pass
+
+
+def _recognising(cleanup: ExitStack, reader: Reader, engine: Engine, loop: Loop) -> Slot[Seen]:
     """Start the thread that infers; what it finds, or what went wrong, comes out of the slot.
 
     From here to the end of `cleanup` the engine belongs to that thread.
@@ -191,7 +224,8 @@ def _recognising(
         # A function of its own, so that no frame is kept alive while the next one is waited for.
         shot = reader.take(LOOK_S)
         if shot is not None:
-            results.put(Seen(shot.frame, recognise(shot, engine, head, threshold)))
+            rules = loop.rules  # once, so that no frame sees parts of two
+            results.put(Seen(shot.frame, recognise(shot, engine, rules.head, rules.threshold)))
 
     def work() -> None:
         try:
@@ -215,7 +249,13 @@ def _recognising(
 
 
 def _show(
-    seen: Slot[Seen], sinks: list[Sink], stop: Stop, max_frames: int | None, drawn: bool
+    seen: Slot[Seen],
+    sinks: list[Sink],
+    stop: Stop,
+    max_frames: int | None,
+    drawn: bool,
+    loop: Loop,
+    between: Callable[[], object],
 ) -> tuple[int, int, float]:
     """Draw and write until the end; results, skipped frames, and seconds from first to last result."""
     frames, skipped, first = 0, 0, 0.0
@@ -233,10 +273,12 @@ def _show(
             overlay.draw(item.frame, item.result, _rate(times))
         for sink in sinks:
             sink.write(item.frame, item.result)
+        loop.processed, loop.skipped = frames, skipped
 
     with suppress(Ended, Finished):
         while not stop.asked and (max_frames is None or frames < max_frames):
             show_one()
+            between()
     return frames, skipped, times[-1] - first if times else 0.0
 
 
