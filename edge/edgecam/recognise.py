@@ -41,6 +41,7 @@ def recognise(
         box=box,
         top=top,
         heat=heat,
+        probabilities=probabilities,
     )
 
 
