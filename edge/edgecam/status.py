@@ -1,6 +1,8 @@
 """How a camera is, for people, pages, brokers and health checks."""
 
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
+
+from edgecam.moment import iso
 
 State = Literal["connecting", "live", "stalled", "lost"]
 
@@ -17,3 +19,14 @@ class CameraStatus(NamedTuple):
     skipped: int  # frames that nobody looked at; captured = processed + skipped + at most two in hand
     lost: int  # how often it went away
     captured_at: float | None  # when the newest frame was captured, seconds since the epoch; None: none yet
+
+
+def status_json(status: CameraStatus) -> dict[str, Any]:
+    """A camera's state as scripts read it."""
+    captured_at = None if status.captured_at is None else iso(status.captured_at)
+    return {
+        "type": "camera",
+        **status._asdict(),
+        "since": iso(status.since),
+        "captured_at": captured_at,
+    }

@@ -62,8 +62,8 @@ class Decider:
         for alarm in self._alarms:
             if alarm.rule.label in silent:
                 raise SettingsError(
-                    f"--alarm {alarm.rule.text!r} counts events of {alarm.rule.label!r}, which --ignore forbids.\n"
-                    f"Leave one of the two out."
+                    f"--alarm {alarm.rule.text!r} counts events of a class that --ignore leaves out.\n"
+                    f"Give only one of the two for {alarm.rule.label!r}."
                 )
         self._flow = Flow()
 

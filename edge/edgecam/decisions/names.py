@@ -7,7 +7,7 @@ from edgecam_engines.errors import SettingsError
 
 
 def known_class(name: str, classes: Sequence[str], option: str) -> str:
-    """The name, if the head has it. Raises SettingsError with the nearest ones; `option` is where it stood."""
+    """The name, if the head has it. Raises SettingsError with the nearest; `option` is where it stood."""
     if name in classes:
         return name
     near = difflib.get_close_matches(name, classes, n=3, cutoff=0.5)

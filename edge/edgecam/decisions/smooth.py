@@ -99,7 +99,7 @@ class Consensus:
 
 
 def _mean(frames: list[NDArray[np.float32]]) -> NDArray[np.float32]:
-    return np.mean(frames, axis=0, dtype=np.float64).astype(np.float32)
+    return np.asarray(np.stack(frames).mean(axis=0, dtype=np.float64), dtype=np.float32)
 
 
 def open_smoother(text: str) -> Smoother:
@@ -116,6 +116,6 @@ def open_smoother(text: str) -> Smoother:
             return Consensus(need, of)
     raise SettingsError(
         f"--smooth {text!r} cannot be meant.\n"
-        f"Give none, ema:0.3 (weight of the newest frame, above 0, at most 1) or consensus:3/5 (at least 3 of "
-        f"the last 5 frames agree: more than half, of {MOST_FRAMES} at most)."
+        f"Give none, ema:0.3 (weight of the newest frame, above 0, at most 1) or consensus:3/5 (at "
+        f"least 3 of the last 5 frames agree; more than half, and of {MOST_FRAMES} at most)."
     )

@@ -1,4 +1,4 @@
-"""When a class is named and when no longer: two levels each, so that an answer between them does not flicker."""
+"""When a class is named and when no longer: two levels, so that an answer between them does not flicker."""
 
 import re
 from collections.abc import Mapping, Sequence
@@ -29,8 +29,8 @@ def parse_levels(text: str, option: str) -> Levels:
             return Levels(on, off)
     raise SettingsError(
         f"{option} is {text!r}, which cannot be meant.\n"
-        f"Give 0.8, or 0.8/0.6: named from 0.8 on and until below 0.6. Both lie from 0 to 1, the second is not "
-        f"above the first."
+        f"Give 0.8, or 0.8/0.6: named from 0.8 on and until below 0.6. Both lie from 0 to 1, and the "
+        f"second is not above the first."
     )
 
 

@@ -156,6 +156,6 @@ def _best(frame: Frame, result: Result, own: float) -> Best:
 
 
 def _frozen(pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    copy = pixels.copy()
+    copy: NDArray[np.uint8] = pixels.copy()
     copy.setflags(write=False)
     return copy
