@@ -71,7 +71,7 @@ def alarm_in_words(alarm: Alarm) -> str:
     if not alarm.firing:
         return f"{_at(alarm.camera)}The alarm is over: {alarm.label} {counted}. Rule: {alarm.rule}"
     return (
-        f"{_at(alarm.camera)}ALARM: {alarm.label} {counted}; by chance that many come with p = {alarm.p:.2g}. "
+        f"{_at(alarm.camera)}ALARM: {alarm.label} {counted}; so many by chance: p = {alarm.p:.2g}. "
         f"Rule: {alarm.rule}"
     )
 

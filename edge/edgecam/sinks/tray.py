@@ -1,0 +1,150 @@
+"""A tray of hard frames for somebody to label: FOLDER/unlabelled/*.jpg, and beside each what was thought of it.
+
+To label one, move its photo into DATA/CLASS/, where `edgecam train` finds it; the .json may stay behind.
+What was moved out of `unlabelled` is never touched again.
+"""
+
+import json
+import os
+import queue
+import re
+import threading
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, Final, NamedTuple
+
+import cv2
+import numpy as np
+
+from edgecam.decisions.hard import CELLS, Doubt, HardFrames, Thumbnail
+from edgecam.moment import iso
+from edgecam.result import Result
+from edgecam.sinks.tray_quota import make_room
+from edgecam_engines.engine import Frame
+from edgecam_engines.errors import OutputError
+from edgecam_engines.files import write_atomically
+
+UNLABELLED: Final = "unlabelled"
+QUALITY: Final = 92  # of the JPEG, as cameras and phones choose it
+WAITING: Final = 4  # frames at most that wait for the disk
+JOIN_S: Final = 10.0  # longest that the disk may take over the last ones
+
+
+class _Hard(NamedTuple):
+    frame: Frame
+    result: Result
+    doubt: Doubt
+
+
+class Tray:
+    """A sink that must be given frames before anything is drawn on them. Writes on a thread of its own.
+
+    A full disk or queue costs photos, which are counted, and never holds the loop up.
+    """
+
+    pictures = False
+
+    def __init__(
+        self, folder: Path, classes: Sequence[str], *, quota_mb: float, say: Callable[[str], None]
+    ) -> None:
+        """`classes` are those of the head, in its order. Raises OutputError."""
+        self.saved, self.dropped, self.failed = 0, 0, 0
+        self._folder = folder / UNLABELLED
+        self._classes, self._quota, self._say = tuple(classes), int(quota_mb * 1e6), say
+        self._cameras: dict[str, HardFrames] = {}
+        self._queue: queue.Queue[_Hard | None] = queue.Queue(WAITING)
+        _check(self._folder)
+        self._thread = threading.Thread(target=self._work, name="edgecam-tray", daemon=True)
+        self._thread.start()
+
+    def write(self, frame: Frame, result: Result) -> None:
+        hard = self._cameras.setdefault(result.camera, HardFrames())
+        doubt = hard.doubt(result)
+        if doubt is None or not hard.keep(doubt, thumbnail(frame)):
+            return
+        try:
+            self._queue.put_nowait(_Hard(frame.copy(), result, doubt))
+        except queue.Full:
+            self.dropped += 1
+
+    def close(self) -> None:
+        """Wait for what is still to be written, but not for ever. Says what did not get there."""
+        if not self._thread.is_alive():
+            return
+        try:
+            self._queue.put(None, timeout=JOIN_S)
+        except queue.Full:
+            return self._say(f"The disk of {self._folder} does not answer; hard frames are missing there.")
+        self._thread.join(JOIN_S)
+        if self.dropped or self.failed:
+            self._say(
+                f"The tray {self._folder}: {self.saved} hard frames saved, {self.failed} could not be written, "
+                f"{self.dropped} came faster than the disk takes them."
+            )
+        return None
+
+    def _work(self) -> None:
+        while (hard := self._queue.get()) is not None:
+            try:
+                self._save(hard)
+                self.saved += 1
+            except (OutputError, OSError) as error:
+                self.failed += 1
+                if self.failed == 1:
+                    self._say(f"A hard frame is not saved: {str(error).splitlines()[0]} The loop goes on.")
+
+    def _save(self, hard: _Hard) -> None:
+        photo = cv2.imencode(".jpg", hard.frame, [cv2.IMWRITE_JPEG_QUALITY, QUALITY])[1].tobytes()
+        name = _name(hard.result)
+        about = json.dumps(self._about(hard, f"{name}.jpg"), indent=2, ensure_ascii=False) + "\n"
+        make_room(self._folder, len(photo) + len(about.encode()), self._quota)
+        # The photo comes last, so one that is there has its file beside it.
+        sidecar = self._folder / f"{name}.json"
+        write_atomically(sidecar, about)
+        try:
+            write_atomically(self._folder / f"{name}.jpg", photo)
+        except OutputError:
+            sidecar.unlink(missing_ok=True)
+            raise
+
+    def _about(self, hard: _Hard, photo: str) -> dict[str, Any]:
+        result = hard.result
+        probabilities = np.asarray(result.probabilities, dtype=np.float64).round(6).tolist()
+        return {
+            "schema": 1,
+            "photo": photo,
+            "camera": result.camera,
+            "captured_at": iso(result.captured_at),
+            "frame": result.frame,
+            "why": list(hard.doubt.why),
+            "label": result.label,
+            "frame_label": result.label if result.frame_label is None else result.frame_label,
+            "margin": round(hard.doubt.margin, 6),
+            "probabilities": dict(zip(self._classes, probabilities, strict=True)),
+        }
+
+
+def thumbnail(frame: Frame) -> Thumbnail:
+    """A frame (h, w, 3) as a few grey cells. Of a large one, some pixels speak for their neighbours."""
+    step = max(1, min(frame.shape[:2]) // (8 * CELLS))
+    few = np.ascontiguousarray(frame[::step, ::step])
+    cells = cv2.resize(few, (CELLS, CELLS), interpolation=cv2.INTER_AREA)
+    return cv2.cvtColor(cells, cv2.COLOR_BGR2GRAY).astype(np.float32)
+
+
+def _name(result: Result) -> str:
+    """Sorts by time. Nothing of a camera's name but letters and digits gets into it."""
+    camera = re.sub(r"[^A-Za-z0-9]+", "-", result.camera).strip("-")[:40]
+    moment = iso(result.captured_at).replace(":", "")
+    return "-".join(part for part in (moment, camera, str(result.frame)) if part)
+
+
+def _check(folder: Path) -> None:
+    """What can be known before the first frame. Raises OutputError."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        why = "" if os.access(folder, os.W_OK | os.X_OK) else "you may not write there"
+    except OSError as error:
+        why = error.strerror or str(error)
+    if why:
+        raise OutputError(f"The tray {folder} cannot be used: {why}.\nChoose another folder: --tray FOLDER")
