@@ -52,7 +52,9 @@ def _mass(count: int, expected: float) -> float:
     if count == 0:
         return math.exp(-expected)
     away = (expected - count) / count
-    deviance = count * (away - math.log1p(away))
+    # log1p keeps the digits near the mean, and has none left where `away` is all but -1.
+    ratio = math.log1p(away) if away > -0.5 else math.log(expected) - math.log(count)
+    deviance = count * (away - ratio)
     return math.exp(-deviance - _stirling_error(count) - 0.5 * (_LOG_2PI + math.log(count)))
 
 

@@ -1,4 +1,4 @@
-"""A tray of hard frames for somebody to label: FOLDER/unlabelled/*.jpg, and beside each what was thought of it.
+"""A tray of hard frames for somebody to label: FOLDER/unlabelled/*.jpg, and beside each what was said of it.
 
 To label one, move its photo into DATA/CLASS/, where `edgecam train` finds it; the .json may stay behind.
 What was moved out of `unlabelled` is never touched again.
@@ -74,14 +74,14 @@ class Tray:
         try:
             self._queue.put(None, timeout=JOIN_S)
         except queue.Full:
-            return self._say(f"The disk of {self._folder} does not answer; hard frames are missing there.")
+            self._say(f"The disk of {self._folder} does not answer; hard frames are missing there.")
+            return
         self._thread.join(JOIN_S)
         if self.dropped or self.failed:
             self._say(
-                f"The tray {self._folder}: {self.saved} hard frames saved, {self.failed} could not be written, "
+                f"{self._folder}: {self.saved} hard frames saved, {self.failed} could not be written, "
                 f"{self.dropped} came faster than the disk takes them."
             )
-        return None
 
     def _work(self) -> None:
         while (hard := self._queue.get()) is not None:
