@@ -91,7 +91,9 @@ def test_an_alarm_begins_at_its_count_and_is_over_at_what_is_expected_each_told_
     assert alarm.needed == 8
     first, second = told(alarm, [10.0 + n for n in range(12)])
     assert first == Alarm("crack > x", "yard", "crack", 5017.0, 8, 100.0, 2.0, tail(8, 2.0), True)
-    assert first.p == pytest.approx(0.0010967, rel=1e-4), "1 - exp(-2) (1 + 2 + 2 + 4/3 + 2/3 + 4/15 + 4/45 + 8/315)"
+    assert first.p == pytest.approx(0.0010967, rel=1e-4), (
+        "1 - exp(-2) (1 + 2 + 2 + 4/3 + 2/3 + 4/15 + 4/45 + 8/315)"
+    )
     assert (second.firing, second.events) == (False, 2)
     assert second.at == pytest.approx(5120, abs=1), "when the tenth of twelve leaves the window"
 

@@ -62,7 +62,9 @@ def test_a_smoothed_answer_says_what_the_frame_alone_would_and_shows_no_foreign_
 
 def test_hysteresis_is_over_smoothed_answers_and_says_what_it_hides() -> None:
     decider = Decider(CLASSES, thresholds={"crack": "0.8/0.6"})
-    shown = [one.result for one in play(decider, [(sure(1, c), n) for n, c in enumerate((0.7, 0.9, 0.7, 0.5))])]
+    shown = [
+        one.result for one in play(decider, [(sure(1, c), n) for n, c in enumerate((0.7, 0.9, 0.7, 0.5))])
+    ]
     assert [one.label for one in shown] == [UNKNOWN, "crack", "crack", UNKNOWN]
     assert [one.frame_label for one in shown] == [UNKNOWN, "crack", UNKNOWN, UNKNOWN]
     assert [one.box for one in shown] == [None, BOX, BOX, None]

@@ -134,7 +134,9 @@ class Camera(RuleBasedStateMachine):
         self.lost_at: set[int] = set()  # frames before which the camera was lost
 
     @rule(
-        labels=st.lists(st.sampled_from(["crack", "hot spot", "background", UNKNOWN]), min_size=1, max_size=8),
+        labels=st.lists(
+            st.sampled_from(["crack", "hot spot", "background", UNKNOWN]), min_size=1, max_size=8
+        ),
         step=st.sampled_from([0.0, 0.03, 0.3, 0.6, 5.0]),
         confidence=st.floats(0.5, 1),
     )

@@ -1,6 +1,6 @@
 """A tray of hard frames for somebody to label: FOLDER/unlabelled/*.jpg, and beside each what was said of it.
 
-To label one, move its photo into DATA/CLASS/, where `edgecam train` finds it; the .json may stay behind.
+To label one, move its photo into DATA/CLASS/, where `edgecam train` finds it, and leave the .json behind.
 What was moved out of `unlabelled` is never touched again.
 """
 
@@ -97,6 +97,7 @@ class Tray:
         photo = cv2.imencode(".jpg", hard.frame, [cv2.IMWRITE_JPEG_QUALITY, QUALITY])[1].tobytes()
         name = _name(hard.result)
         about = json.dumps(self._about(hard, f"{name}.jpg"), indent=2, ensure_ascii=False) + "\n"
+        self._folder.mkdir(parents=True, exist_ok=True)  # somebody may have emptied the tray, folder and all
         make_room(self._folder, len(photo) + len(about.encode()), self._quota)
         # The photo comes last, so one that is there has its file beside it.
         sidecar = self._folder / f"{name}.json"
