@@ -166,6 +166,9 @@ def train(
     cam_concentration: Annotated[
         float, typer.Option(help="Weight of its spatial concentration; published 2e-4.")
     ] = DEFAULT.cam_concentration,
+    shared_map: Annotated[
+        float, typer.Option(help="How strongly maps show the thing itself; answers stay. 0: only evidence.")
+    ] = DEFAULT.shared_map,
     head_epochs: Annotated[int, typer.Option(help="First epochs: the head alone.")] = DEFAULT.head_epochs,
     last_epochs: Annotated[int, typer.Option(help="Then with the last stages.")] = DEFAULT.last_epochs,
     frozen_stages: Annotated[
@@ -248,6 +251,7 @@ def train(
         seam_transform=seam_transform,
         cam_entropy=cam_entropy,
         cam_concentration=cam_concentration,
+        shared_map=shared_map,
         head_epochs=head_epochs,
         last_epochs=last_epochs,
         frozen_stages=frozen_stages,

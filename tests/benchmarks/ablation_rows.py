@@ -20,6 +20,7 @@ PLAIN: Final = Options(
     clean_epochs=1,
     er=0.0,
     ecr=0.0,
+    shared_map=0.0,
 )
 
 _SEAM: Final[dict[str, Any]] = {"er": 0.1, "ecr": 0.1}
@@ -37,6 +38,8 @@ ROWS: Final[dict[str, dict[str, Any]]] = {
     "linear head": {"head": "linear"},
     "experts' head": {"head": "moe"},
     "trained at 3/4 size": {"train_scale": 0.75},
+    "shared map": {"shared_map": 1.0},
     "cutmix, ER, ECR, linear head": {"mix": "cutmix", **_SEAM, "head": "linear"},
+    "all of these": {"mix": "cutmix", **_SEAM, "head": "linear", "shared_map": 1.0},
 }
-DEFAULT: Final = "cutmix, ER, ECR, linear head"  # what Options() switches on
+DEFAULT: Final = "all of these"  # what Options() switches on

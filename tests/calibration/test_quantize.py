@@ -248,6 +248,23 @@ def test_every_recipe_gives_a_network_that_answers_nearly_alike(
             assert np.linalg.norm(got - wanted) < 0.3 * np.linalg.norm(wanted), recipe
 
 
+@pytest.mark.parametrize("end", ["deep1.r", "sum1", "features"])
+def test_a_graph_may_end_in_anything_that_is_rounded(tmp_path: Path, end: str) -> None:
+    """In a rectifier, a sum, a product: what it gives keeps its name and nearly its numbers."""
+    graph = random_net(1, blocks=2)
+    done = next(i for i, node in enumerate(graph.graph.node) if end in node.output)
+    del graph.graph.node[done + 1 :]
+    graph.graph.output[0].name = end
+    onnx.save(graph, tmp_path / "net.onnx")
+    given = random_frames(8)
+    wanted = run_net(graph, given)
+    for profile in (TENSORRT, cpu_profile()):
+        Calibration(tmp_path / "net.onnx", [given]).write(profile, tmp_path / "int8.onnx")
+        with closing(OnnxRuntimeEngine(tmp_path / "int8.onnx", name="int8", fuse=False)) as engine:
+            got = engine.infer(given)
+        assert np.linalg.norm(got - wanted) < 0.3 * np.linalg.norm(wanted), profile
+
+
 @pytest.mark.parametrize("reduce", [True, False])
 def test_reduced_weights_keep_to_seven_bits(tmp_path: Path, calibrated: Calibration, reduce: bool) -> None:
     path = tmp_path / "int8.onnx"

@@ -114,13 +114,15 @@ def test_the_mean_of_a_map_and_the_bias_are_the_logit_in_torch(head: str) -> Non
     assert features.shape == (3, 64, 4, 8)
     cams = model.cams(features)
     assert cams.shape == (3, CLASSES, 4, 8)
-    assert_same((cams.mean(dim=(2, 3)) + model.classify.centred()[1]).numpy(), model.logits(features).numpy())
+    assert_same(
+        (cams.mean(dim=(2, 3)) + model.classify.effective()[1]).numpy(), model.logits(features).numpy()
+    )
 
 
 def test_the_mean_of_a_map_and_the_bias_are_the_logit_through_onnxruntime(default: Export) -> None:
     frames = frames_of(3, default.hw)
     features = default.by_onnxruntime(frames)
-    weight, bias = (part.numpy() for part in default.model.classify.centred())
+    weight, bias = (part.numpy() for part in default.model.classify.effective())
     head = Head(weight, bias, tuple("abcd"))
     by_torch = default.model.logits(default.model(torch.from_numpy(frames))).numpy()
     for k in range(CLASSES):

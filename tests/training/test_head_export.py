@@ -130,7 +130,7 @@ def test_features_stay_near_the_networks_in_every_precision(
 def test_the_mean_of_a_map_and_the_bias_are_the_logit(files: Files, precision: str, tmp_path: Path) -> None:
     """In torch, and with the class head read back from its file and the features from any graph."""
     frames = frames_of(3)
-    weight, bias = (part.numpy() for part in files.model.classify.centred())
+    weight, bias = (part.numpy() for part in files.model.classify.effective())
     save_head(Head(weight, bias, tuple("abcd")), tmp_path / "head.safetensors")
     head = load_head(tmp_path / "head.safetensors")
     features = torch.from_numpy(files.by_torch(frames))

@@ -42,7 +42,7 @@ def finish(
     log.print("Exporting the graph and drawing the pictures.")
     tensors = {name: tensor.contiguous() for name, tensor in model.state_dict().items()}
     write_atomically(run / "weights.safetensors", save(tensors))
-    weight, bias = (part.detach().numpy() for part in model.classify.centred())
+    weight, bias = (part.detach().numpy() for part in model.classify.effective())
     head = Head(weight, bias, split.classes, fit_temperature(judged.logits, judged.labels).value)
     save_head(head, run / "head.safetensors")
     write_atomically(run / "val_logits.npy", lambda path: np.save(path, judged.logits))
@@ -64,7 +64,7 @@ def finish(
 def _shown(judged: Judged) -> NDArray[np.int64]:
     """Photos for the sheet: the surest mistakes first, then others spread over the set."""
     wrong = judged.logits.argmax(axis=1) != judged.labels
-    sure = judged.logits.max(axis=1)
+    sure = judged.logits.max(axis=1) - np.logaddexp.reduce(judged.logits, axis=1)
     mistakes = np.flatnonzero(wrong)[np.argsort(-sure[wrong])][: SHEET_PHOTOS // 4]
     right = np.flatnonzero(~wrong)
     rest = (

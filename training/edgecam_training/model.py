@@ -6,6 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from edgecam_calibration.shared_map import Shared
 from edgecam_engines.errors import TrainingError
 from edgecam_training.backbone import make_backbone
 from edgecam_training.heads import HEADS, HeadSize
@@ -50,7 +51,7 @@ class Model(nn.Module):
 
     def cams(self, features: Tensor) -> Tensor:
         """(n, d, gh, gw) -> (n, classes, gh, gw), with mean(cams) + bias == logits (in eval mode)."""
-        return torch.einsum("kd,ndhw->nkhw", self.classify.centred()[0], features)
+        return torch.einsum("kd,ndhw->nkhw", self.classify.effective()[0], features)
 
 
 class ClassHead(nn.Linear):
@@ -58,14 +59,19 @@ class ClassHead(nn.Linear):
 
     A softmax ignores what all classes have in common, so training never touches it: it would stay in the
     maps as whatever chance put there, and with few classes outweigh the evidence. Taken out, a map holds
-    only what tells its class from the others. (classes, d) weight, (classes,) bias.
+    only what tells its class from the others, until `share` puts something chosen in that place.
+    (classes, d) weight, (classes,) bias.
     """
 
     shift: Tensor
+    shared_row: Tensor
+    shared_bias: Tensor
 
     def __init__(self, dim: int, classes: int) -> None:
         super().__init__(dim, classes)
         self.register_buffer("shift", torch.zeros(classes), persistent=False)
+        self.register_buffer("shared_row", torch.zeros(dim), persistent=False)
+        self.register_buffer("shared_bias", torch.zeros(()), persistent=False)
 
     def reset_parameters(self) -> None:
         nn.init.zeros_(self.weight)
@@ -80,12 +86,19 @@ class ClassHead(nn.Linear):
         self.shift.copy_(torch.log(shown / shown.sum()) - torch.log(expected / expected.sum()))
         self.bias.copy_(-self.shift)  # so that training starts without a preference
 
-    def centred(self) -> tuple[Tensor, Tensor]:
+    @torch.no_grad()
+    def share(self, shared: Shared) -> None:
+        """Add one row and one number to every class: no probability changes, every map gets the same more."""
+        self.shared_row.copy_(torch.from_numpy(shared.row))
+        self.shared_bias.fill_(shared.bias)
+
+    def effective(self) -> tuple[Tensor, Tensor]:
         """The weight and bias that classify and draw maps."""
-        return self.weight - self.weight.mean(dim=0), self.bias - self.bias.mean()
+        weight = self.weight - self.weight.mean(dim=0) + self.shared_row
+        return weight, self.bias - self.bias.mean() + self.shared_bias
 
     def forward(self, pooled: Tensor) -> Tensor:
-        logits = F.linear(pooled, *self.centred())
+        logits = F.linear(pooled, *self.effective())
         return logits + self.shift if self.training else logits
 
 

@@ -73,6 +73,9 @@ class Options:
     # Mixup-CAM. Published: 0.02 and 2e-4
     cam_entropy: float = 0.0  # weight of the entropy over classes in each cell of the maps
     cam_concentration: float = 0.0  # weight of the maps' variance, on axes from -1 to 1
+    # How strongly every map shows the thing itself, set against what tells its class from the others. Fitted
+    # at the very end; no answer depends on it (edgecam_calibration.shared_map)
+    shared_map: float = 1.0
     # Training's size as a share of the engine's input: random crops show things larger than whole frames do,
     # and a larger input evens that out (arXiv:1906.06423)
     train_scale: float = 1.0
@@ -149,6 +152,7 @@ class Options:
             "rvmin",
             "seam_cls",
             "distil",
+            "shared_map",
             "cam_entropy",
             "cam_concentration",
             "warmup_epochs",

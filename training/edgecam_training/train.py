@@ -7,7 +7,7 @@ import os
 import shlex
 import time
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -20,17 +20,25 @@ from torch import Tensor, nn
 
 from edgecam_engines.console import bar, log
 from edgecam_engines.errors import TrainingError
-from edgecam_engines.files import write_atomically, write_json
+from edgecam_engines.files import write_atomically
 from edgecam_engines.signals import stop_on_signal
 from edgecam_training.allocator import keep_freed_memory
-from edgecam_training.batches import Batch, Frames, epoch_batches, steps_per_epoch
+from edgecam_training.batches import Batch, epoch_batches, steps_per_epoch
+from edgecam_training.begin import (
+    Photos,
+    fingerprint,
+    labels_of,
+    make_model,
+    prepared,
+    save_split,
+    to_learn_from,
+)
 from edgecam_training.checkpoint import Alarm, Checkpoint, Position, sweep
-from edgecam_training.data import Split, cache_folder, decode, find_photos
+from edgecam_training.data import Split, cache_folder, decode
 from edgecam_training.distributed import ALONE, Team, joined, without_sync
 from edgecam_training.ema import Ema
 from edgecam_training.heads import load_balance, routings
 from edgecam_training.init import begun_with
-from edgecam_training.items import Item
 from edgecam_training.judge import Judged, judge
 from edgecam_training.keep import kept
 from edgecam_training.losses import mixed_cross_entropy
@@ -38,10 +46,10 @@ from edgecam_training.map_losses import map_loss
 from edgecam_training.mixing import MIXES, Given, Mixed, parse_mixes, pick, unmixed
 from edgecam_training.mixing.saliency import true_class_maps
 from edgecam_training.model import Model
-from edgecam_training.options import Options, load_options, save_options
+from edgecam_training.options import Options, save_options
 from edgecam_training.penalties import l1_penalty, l2_penalty, penalized_weights
-from edgecam_training.seam import add_correlation, drop_correlation, tapped
-from edgecam_training.shards import ShardPhotos, shard_numbers
+from edgecam_training.seam import drop_correlation, tapped
+from edgecam_training.share import share_maps
 
 
 @dataclass(frozen=True)
@@ -50,21 +58,12 @@ class Stage:
 
     team: Team
     options: Options
-    photos: "Photos"  # to learn from
+    photos: Photos  # to learn from
     val_frames: NDArray[np.uint8]  # (n, h, w, 3)
     run: Path
     fingerprint: str  # of the photos and settings
     resume: bool
     clock: Callable[[], float]
-
-
-@dataclass(frozen=True)
-class Photos:
-    """Photos, all decoded or still in shards, and their labels."""
-
-    frames: Frames  # n times (h, w, 3) uint8 BGR
-    labels: NDArray[np.int64]  # (n,)
-    shards: NDArray[np.int64] | None = None  # (n,) in which of them each lies
 
 
 def train(
@@ -103,7 +102,7 @@ def train_with(
     with team.one_first():  # it decodes what the others then find done
         train_set = to_learn_from(split.train, options.input_hw)
         val_frames = decode(split.val, options.input_hw, cache_folder())  # just as the engine will see them
-    val_labels = _labels(split.val)
+    val_labels = labels_of(split.val)
     log.print(
         f"{len(split.train)} photos to train on, {len(split.val)} to validate on, "
         f"{len(split.classes)} classes; {options.backbone} with the {options.head} head."
@@ -116,7 +115,7 @@ def train_with(
     ema = Ema(model, options.ema)
     team.sync_norms(model)
     optimizer = make_optimizer(model, options)
-    checkpoint = Checkpoint(run / "checkpoint.pt", model, ema, optimizer, _fingerprint(split, options))
+    checkpoint = Checkpoint(run / "checkpoint.pt", model, ema, optimizer, fingerprint(split, options))
     start = began_at(checkpoint, resume=resume)
     # Only now is anything written: settings that do not work leave no run behind, and photos that are
     # not this run's leave it as it was.
@@ -124,7 +123,7 @@ def train_with(
         run.mkdir(parents=True, exist_ok=True)
         sweep(run)
         save_options(options, run / "options.json")
-        _save_split(data, kept(split, run / "photos"), run / "split.json")
+        save_split(data, kept(split, run / "photos"), run / "split.json")
     history = _history_before(run / "history.jsonl", start.epoch)
 
     # -- the steps
@@ -198,23 +197,34 @@ def train_with(
                 raise stopped(team, data, val, run)
 
     # -- learning to be rounded
+    stage = Stage(team, options, train_set, val_frames, run, checkpoint.fingerprint, resume, clock)
     if options.qat:
         from edgecam_training.qat import learn_rounding
 
-        learn_rounding(
-            Stage(team, options, train_set, val_frames, run, checkpoint.fingerprint, resume, clock),
-            drop_correlation(ema.model),
-            partial(stopped, team, data, val, run),
-        )
+        learn_rounding(stage, drop_correlation(ema.model), partial(stopped, team, data, val, run))
 
-    # -- what is kept
     if not team.leads:
         return team.told(None)
+    return team.told(keep(ema.model, stage, split, history))
+
+
+def keep(model: Model, stage: Stage, split: Split, history: list[dict[str, Any]]) -> Judged:
+    """Complete the network with what its maps share, judge it, and leave everything in the run folder."""
     from edgecam_training.finish import finish
 
-    judged = judge(ema.model, val_frames, val_labels, split.classes, team.device)
-    finish(run, drop_correlation(ema.model).cpu(), options, split, val_frames, judged, history)
-    return team.told(judged)
+    options, photos, device = stage.options, stage.photos, stage.team.device
+    share_maps(
+        model,
+        photos.frames,
+        photos.labels,
+        options.input_hw,
+        strength=options.shared_map,
+        seed=options.seed,
+        device=device,
+    )
+    judged = judge(model, stage.val_frames, labels_of(split.val), split.classes, device)
+    finish(stage.run, drop_correlation(model).cpu(), options, split, stage.val_frames, judged, history)
+    return judged
 
 
 def began_at(checkpoint: Checkpoint, *, resume: bool) -> Position:
@@ -226,30 +236,6 @@ def began_at(checkpoint: Checkpoint, *, resume: bool) -> Position:
     return start
 
 
-def make_model(options: Options, classes: tuple[str, ...], labels: NDArray[np.int64]) -> Model:
-    """The network at its start, on the CPU; `labels` (n,) are those of the photos it will see."""
-    torch.manual_seed(options.seed)
-    model = add_correlation(
-        Model(
-            len(classes),
-            backbone=options.backbone,
-            head=options.head,
-            dim=options.dim,
-            dropout=options.dropout,
-            pretrained=options.pretrained,
-            experts=(options.experts, options.experts_kept),
-        ),
-        options,
-    )
-    model.backbone.save_memory = options.save_memory
-    if options.expect:
-        model.classify.expect(
-            expected_shares(options.expect, classes),
-            shown=torch.bincount(torch.from_numpy(labels)) ** (1 - options.balance),
-        )
-    return model
-
-
 def record(run: Path, history: list[dict[str, Any]], epochs: int) -> None:
     """Keep the history, and say how its last epoch went."""
     write_atomically(run / "history.jsonl", "".join(json.dumps(row) + "\n" for row in history))
@@ -258,32 +244,6 @@ def record(run: Path, history: list[dict[str, Any]], epochs: int) -> None:
         f"epoch {row['epoch']}/{epochs}: loss {row['train_loss'] or math.nan:.3f}, "
         f"val top-1 {row['val_top1']:.1%}, {row['seconds']:.0f} s"
     )
-
-
-def prepared(
-    data: Path, val: Path | None, run: Path, options: Options, *, resume: bool
-) -> tuple[Options, Split]:
-    """The settings that count, and the photos; every photo left out is named. Writes nothing."""
-    if resume:
-        options = stored_options(run)
-    elif (run / "options.json").exists():
-        raise TrainingError(
-            f"{run} already holds a run.\n"
-            f"Go on with it by adding --resume, or choose another folder with --out."
-        )
-    parse_mixes(options.mix, options.mix_probability)  # a wrong name is told before any photo is read
-    split = find_photos(
-        data, val=val, val_share=options.val_share, min_photos=options.min_photos, seed=options.seed
-    )
-    report_problems(split)
-    return options, split
-
-
-def stored_options(run: Path) -> Options:
-    """The settings of the run to go on with. Raises TrainingError."""
-    if not (run / "options.json").exists():
-        raise TrainingError(f"{run} holds no run to go on with.\nStart one there by leaving out --resume.")
-    return load_options(run / "options.json")
 
 
 def stopped(team: Team, data: Path, val: Path | None, run: Path) -> BaseException:
@@ -450,53 +410,8 @@ def unfreeze(model: Model, epoch: int, options: Options) -> None:
         module.train(index >= frozen)
 
 
-def expected_shares(expect: dict[str, float], classes: tuple[str, ...]) -> Tensor:
-    """The share of each class in use, (classes,). Raises TrainingError unless exactly they are named."""
-    if set(expect) != set(classes):
-        raise TrainingError(
-            f"--expect names {', '.join(expect)}, but the classes are {', '.join(classes)}.\n"
-            f"Give every class its share: --expect {','.join(f'{name}=1' for name in classes[:4])}"
-        )
-    return torch.tensor([expect[name] for name in classes])
-
-
-def to_learn_from(items: list[Item], input_hw: tuple[int, int]) -> Photos:
-    """The training photos, half as large again as the input, so that random crops lose nothing."""
-    h, w = (math.ceil(side * 1.5) for side in input_hw)
-    shards = shard_numbers(items)
-    if shards is not None:
-        return Photos(ShardPhotos(items, (h, w)), _labels(items), shards)
-    return Photos(decode(items, (h, w), cache_folder()), _labels(items))
-
-
-def report_problems(split: Split) -> None:
-    """Name every file that was left out."""
-    for problem in split.problems:
-        log.print(f"left out {problem.path}: {problem.reason}", style="yellow", markup=False)
-
-
-def _labels(items: list[Item]) -> NDArray[np.int64]:
-    return np.array([item.label for item in items], dtype=np.int64)
-
-
 def _seed_of(*parts: int) -> int:
     return int.from_bytes(hashlib.sha256(repr(parts).encode()).digest()[:6], "big")
-
-
-def _fingerprint(split: Split, options: Options) -> str:
-    digest = hashlib.sha256(json.dumps(asdict(replace(options)), sort_keys=True).encode())
-    for item in (*split.train, *split.val):
-        digest.update(f"{item.digest}{item.label}".encode())
-    return digest.hexdigest()
-
-
-def _save_split(data: Path, split: Split, path: Path) -> None:
-    def listed(items: list[Item]) -> list[dict[str, Any]]:
-        return [{"path": str(i.path.resolve()), "label": i.label, "sha256": i.digest} for i in items]
-
-    problems = [{"path": str(p.path), "reason": p.reason} for p in split.problems]
-    document = {"data": str(data.resolve()), "classes": split.classes, "train": listed(split.train)}
-    write_json(path, {**document, "val": listed(split.val), "problems": problems})
 
 
 def _history_before(path: Path, epoch: int) -> list[dict[str, Any]]:

@@ -110,11 +110,15 @@ def drop_unread_pairs(model: Any, kept: Collection[str] = ()) -> None:
             continue
         if not any(n.op_type == "Conv" and n.name not in kept for n in readers.get(node.output[0], [])):
             raw[node.output[0]] = quantizers[node.input[0]].input[0]
+    # What the graph gives keeps its name: there the tensor before the pair takes the name of the one behind.
+    ends = {raw[output.name]: output.name for output in model.graph.output if output.name in raw}
+    _remove(model, lambda node: node.op_type == "DequantizeLinear" and node.output[0] in raw)
     for node in model.graph.node:
         for place, name in enumerate(node.input):
-            if name in raw:
-                node.input[place] = raw[name]
-    _remove(model, lambda node: node.op_type == "DequantizeLinear" and node.output[0] in raw)
+            plain = raw.get(name, name)
+            node.input[place] = ends.get(plain, plain)
+        for place, name in enumerate(node.output):
+            node.output[place] = ends.get(name, name)
     read = {name for node in model.graph.node for name in node.input}
     _remove(model, lambda node: node.op_type == "QuantizeLinear" and node.output[0] not in read)
     read = {name for node in model.graph.node for name in node.input}

@@ -55,7 +55,7 @@ def distances(
 
 
 def _answers(model: Model, features: list[Tensor], tops: list[Tensor]) -> Answers:
-    weight, _ = model.classify.centred()
+    weight, _ = model.classify.effective()
     labels = torch.cat([model.logits(f).argmax(dim=1) for f in features])
     maps = torch.cat([top_maps(weight, f, top) for f, top in zip(features, tops, strict=True)])
     return Answers(labels.cpu().numpy(), maps.cpu().numpy())

@@ -25,7 +25,7 @@ class Lesson(nn.Module):
         kinds = self.student.kinds
         with torch.no_grad():
             wanted = self.teacher(frames)
-            head = self.teacher.classify.centred()
+            head = self.teacher.classify.effective()
         errors = []
         for i, kind in enumerate(kinds):
             own = slice(i, None, len(kinds)) if len(frames) >= len(kinds) else slice(None)
