@@ -13,8 +13,8 @@ import argparse
 from typing import NamedTuple
 
 import numpy as np
-
 from table import show
+
 from edgecam.decisions.alarms import RateAlarm
 from edgecam.decisions.poisson import tail
 from edgecam.decisions.rules import Rule

@@ -147,7 +147,7 @@ def test_at_the_expected_rate_false_alarms_keep_the_promise(expected: float, p: 
         alarm.add(now)
         one = alarm.look(now, now)
         begun += one is not None and one.firing
-    assert 0 < begun, "a promise that is kept by silence is worth nothing"
+    assert begun > 0, "a promise that is kept by silence is worth nothing"
     assert begun < p * windows
 
 

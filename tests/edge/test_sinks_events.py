@@ -195,7 +195,8 @@ def test_a_duration_is_told_in_a_unit_that_fits(seconds: float, words: str) -> N
 def test_an_alarm_says_what_was_counted_what_was_expected_and_how_likely_that_was() -> None:
     first, over = spoken(ALARM, ALARM._replace(firing=False, events=5, p=0.56))
     assert first == (
-        "yard: ALARM: hot spot 17 times in 100 min, 5 expected; so many by chance: p = 1.4e-05. Rule: hot spot > 3/h"
+        "yard: ALARM: hot spot 17 times in 100 min, 5 expected; so many by chance: p = 1.4e-05. "
+        "Rule: hot spot > 3/h"
     )
     assert over == "yard: The alarm is over: hot spot 5 times in 100 min, 5 expected. Rule: hot spot > 3/h"
 

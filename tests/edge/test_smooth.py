@@ -100,8 +100,11 @@ def test_none_is_every_frame_as_it_is() -> None:
 
 @pytest.mark.parametrize(
     "text",
-    ["", "ema", "ema:", "ema:0", "ema:1.1", "ema:-1", "ema:nan", "ema:1e400", "ema:1e-5", "none:3", "mean:3"]
-    + ["consensus", "consensus:3", "consensus:0/5", "consensus:2/4", "consensus:6/5", "consensus:3/1000"],
+    [
+        *("", "ema", "ema:", "ema:0", "ema:1.1", "ema:-1", "ema:nan", "ema:1e400", "ema:1e-5", "none:3"),
+        *("mean:3", "consensus", "consensus:3", "consensus:0/5", "consensus:2/4", "consensus:6/5"),
+        "consensus:3/1000",
+    ],
 )
 def test_what_cannot_be_meant_is_refused_with_the_form(text: str) -> None:
     with pytest.raises(SettingsError, match=r"none, ema:0.3 .*consensus:3/5"):

@@ -30,7 +30,7 @@ class Script:
         return self.tracker.see(picture(self.number), result, confidence if own is None else own, now)
 
     def play(self, labels: str, step: float = 0.1) -> list[tuple[int, str, str]]:
-        """Frame number, phase and label of what was told, for letters: c and h are classes, a dot is unknown."""
+        """Frame number, phase and label of what was told, for one letter a frame; a dot is unknown."""
         names = {"c": "crack", "h": "hot spot", ".": UNKNOWN, "b": "background"}
         told = []
         for letter in labels:

@@ -1,4 +1,4 @@
-"""The tray: hard frames on disk that can be labelled and trained on, within a quota, whatever the disk does."""
+"""The tray: hard frames on disk, to be labelled and trained on, within a quota, whatever the disk does."""
 
 import errno
 import json
