@@ -75,8 +75,8 @@ def delay(expected: float, p: float, rise: float, rng: np.random.Generator) -> f
     while True:
         at += rng.exponential(1.0 if at < 0 else 1 / rise)
         alarm.add(at)
-        told = alarm.look(at, at)
-        if told is not None and told.firing and at >= 0:
+        alarm.look(at, at)
+        if alarm.firing and at >= 0:
             return at
 
 
