@@ -42,6 +42,7 @@ def recognise(
         top=top,
         heat=heat,
         probabilities=probabilities,
+        classes=head.classes,
     )
 
 

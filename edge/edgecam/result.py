@@ -29,6 +29,7 @@ class Result(NamedTuple):
     frame_label: str | None = None  # what this frame alone would say; None where nothing was smoothed
     frame_confidence: float | None = None  # of this frame's own best class; None as above
     probabilities: NDArray[np.float32] | None = None  # (classes,), this frame's own, never smoothed
+    classes: tuple[str, ...] = ()  # names for `probabilities`, in their order
 
 
 def as_json(result: Result) -> dict[str, Any]:

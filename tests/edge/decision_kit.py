@@ -41,6 +41,7 @@ def answer(
         top=top,
         heat=np.full((2, 2), number % 256, np.uint8) if known else None,
         probabilities=exact,
+        classes=tuple(classes),
     )
 
 

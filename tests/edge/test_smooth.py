@@ -101,7 +101,7 @@ def test_none_is_every_frame_as_it_is() -> None:
 @pytest.mark.parametrize(
     "text",
     [
-        *("", "ema", "ema:", "ema:0", "ema:1.1", "ema:-1", "ema:nan", "ema:1e400", "ema:1e-5", "none:3"),
+        *("", "ema", "ema:", "ema:0", "ema:1.1", "ema:-1", "ema:nan", "ema:1e400", "ema:1e3", "none:3"),
         *("mean:3", "consensus", "consensus:3", "consensus:0/5", "consensus:2/4", "consensus:6/5"),
         "consensus:3/1000",
     ],

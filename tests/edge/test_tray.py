@@ -37,7 +37,7 @@ def scenery(seed: int, hw: tuple[int, int] = (120, 160)) -> Frame:
 
 @contextmanager
 def opened(folder: Path, said: list[str] | None = None, quota_mb: float = 10.0) -> Iterator[Tray]:
-    tray = Tray(folder, CLASSES, quota_mb=quota_mb, say=(said if said is not None else []).append)
+    tray = Tray(folder, quota_mb=quota_mb, say=(said if said is not None else []).append)
     try:
         yield tray
     finally:
@@ -275,12 +275,12 @@ def test_a_tray_that_somebody_deletes_comes_back(tmp_path: Path) -> None:
 def test_a_folder_that_cannot_be_one_is_refused_before_the_first_frame(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(OutputError, match="--tray FOLDER"):
-        Tray(tmp_path / "file", CLASSES, quota_mb=1, say=print)
+        Tray(tmp_path / "file", quota_mb=1, say=print)
 
 
 def test_closing_twice_is_safe_and_ends_the_thread(tmp_path: Path) -> None:
     before = threading.active_count()
-    tray = Tray(tmp_path, CLASSES, quota_mb=1, say=print)
+    tray = Tray(tmp_path, quota_mb=1, say=print)
     tray.close()
     tray.close()
     assert threading.active_count() == before

@@ -10,11 +10,11 @@ from numpy.typing import NDArray
 from edgecam.decisions.alarms import RateAlarm
 from edgecam.decisions.event import Alarm, Event
 from edgecam.decisions.flow import Flow
-from edgecam.decisions.names import known_class
 from edgecam.decisions.rules import parse_rule
 from edgecam.decisions.smooth import Plain, open_smoother
 from edgecam.decisions.thresholds import Hysteresis, levels_of
 from edgecam.decisions.tracker import Tracker
+from edgecam.decisions.typed import known_class
 from edgecam.result import TOP, UNKNOWN, Result
 from edgecam_engines.engine import Frame
 from edgecam_engines.errors import SettingsError

@@ -4,7 +4,7 @@ import re
 from collections.abc import Sequence
 from typing import Final, NamedTuple
 
-from edgecam.decisions.names import known_class
+from edgecam.decisions.typed import NUMBER, known_class
 from edgecam_engines.errors import SettingsError
 
 DEFAULT_P: Final = 0.001
@@ -15,10 +15,9 @@ LEAST_P: Final = 1e-12
 MOST_EXPECTED: Final = 100_000.0  # in one window, which keeps the time of each
 UNITS: Final = {"s": 1.0, "min": 60.0, "h": 3600.0, "day": 86400.0}
 
-_NUMBER: Final = r"(\d*\.?\d+(?:e[+-]?\d+)?)"
 _UNIT: Final = rf"({'|'.join(UNITS)})"
 _RULE: Final = re.compile(
-    rf"(.+)>\s*{_NUMBER}\s*/\s*{_UNIT}(?:\s+in\s+{_NUMBER}\s*{_UNIT})?(?:\s*@\s*p\s*<\s*{_NUMBER})?"
+    rf"(.+)>\s*{NUMBER}\s*/\s*{_UNIT}(?:\s+in\s+{NUMBER}\s*{_UNIT})?(?:\s*@\s*p\s*<\s*{NUMBER})?"
 )
 
 

@@ -10,10 +10,11 @@ from typing import Final, NamedTuple, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from edgecam.decisions.typed import NUMBER
 from edgecam_engines.errors import SettingsError
 
 MOST_FRAMES: Final = 999  # of a consensus
-_DECIMAL: Final = re.compile(r"\d*\.?\d+")
+_DECIMAL: Final = re.compile(NUMBER)
 _SHARE: Final = re.compile(r"(\d{1,3})/(\d{1,3})")
 
 

@@ -7,10 +7,10 @@ from typing import Final, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from edgecam.decisions.names import known_class
+from edgecam.decisions.typed import NUMBER, known_class
 from edgecam_engines.errors import SettingsError
 
-_LEVELS: Final = re.compile(r"(\d*\.?\d+)(?:\s*/\s*(\d*\.?\d+))?")
+_LEVELS: Final = re.compile(rf"{NUMBER}(?:\s*/\s*{NUMBER})?")
 
 
 class Levels(NamedTuple):

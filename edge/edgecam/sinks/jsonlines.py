@@ -30,7 +30,8 @@ class JsonLines:
 
     def write(self, frame: Frame, result: Result) -> None:
         if not self._events:
-            self._line(as_json(result))
+            camera = {"camera": result.camera} if result.camera else {}
+            self._line({**camera, **as_json(result)})
 
     def event(self, event: Event) -> None:
         if self._events:

@@ -9,7 +9,7 @@ import os
 import queue
 import re
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
@@ -30,7 +30,9 @@ WAITING: Final = 4  # frames at most that wait for the disk
 JOIN_S: Final = 10.0  # longest that the disk may take over the last ones
 
 
-class _Hard(NamedTuple):
+class Hard(NamedTuple):
+    """A frame that was chosen, the tray's own copy."""
+
     frame: Frame
     result: Result
     doubt: Doubt
@@ -44,15 +46,13 @@ class Tray:
 
     pictures = False
 
-    def __init__(
-        self, folder: Path, classes: Sequence[str], *, quota_mb: float, say: Callable[[str], None]
-    ) -> None:
-        """`classes` are those of the head, in its order. Raises OutputError."""
+    def __init__(self, folder: Path, *, quota_mb: float, say: Callable[[str], None]) -> None:
+        """`say` is called from both threads. Raises OutputError."""
         self.saved, self.dropped, self.failed = 0, 0, 0
         self._folder = folder / UNLABELLED
-        self._classes, self._quota, self._say = tuple(classes), int(quota_mb * 1e6), say
+        self._quota, self._say = int(quota_mb * 1e6), say
         self._cameras: dict[str, HardFrames] = {}
-        self._queue: queue.Queue[_Hard | None] = queue.Queue(WAITING)
+        self._queue: queue.Queue[Hard | None] = queue.Queue(WAITING)
         _check(self._folder)
         self._thread = threading.Thread(target=self._work, name="edgecam-tray", daemon=True)
         self._thread.start()
@@ -60,12 +60,12 @@ class Tray:
     def write(self, frame: Frame, result: Result) -> None:
         hard = self._cameras.setdefault(result.camera, HardFrames())
         doubt = hard.doubt(result)
-        if doubt is None or not hard.keep(doubt, thumbnail(frame)):
+        if doubt is None:
             return
-        try:
-            self._queue.put_nowait(_Hard(frame.copy(), result, doubt))
-        except queue.Full:
+        if self._queue.full():  # before it is marked as kept, so that the next one like it has its chance
             self.dropped += 1
+        elif hard.keep(doubt, thumbnail(frame)):
+            self._queue.put_nowait(Hard(frame.copy(), result, doubt))
 
     def close(self) -> None:
         """Wait for what is still to be written, but not for ever. Says what did not get there."""
@@ -86,43 +86,47 @@ class Tray:
     def _work(self) -> None:
         while (hard := self._queue.get()) is not None:
             try:
-                self._save(hard)
+                save(hard, self._folder, self._quota)
                 self.saved += 1
             except (OutputError, OSError) as error:
                 self.failed += 1
                 if self.failed == 1:
                     self._say(f"A hard frame is not saved: {str(error).splitlines()[0]} The loop goes on.")
 
-    def _save(self, hard: _Hard) -> None:
-        photo = cv2.imencode(".jpg", hard.frame, [cv2.IMWRITE_JPEG_QUALITY, QUALITY])[1].tobytes()
-        name = _name(hard.result)
-        about = json.dumps(self._about(hard, f"{name}.jpg"), indent=2, ensure_ascii=False) + "\n"
-        self._folder.mkdir(parents=True, exist_ok=True)  # somebody may have emptied the tray, folder and all
-        make_room(self._folder, len(photo) + len(about.encode()), self._quota)
-        # The photo comes last, so one that is there has its file beside it.
-        sidecar = self._folder / f"{name}.json"
-        write_atomically(sidecar, about)
-        try:
-            write_atomically(self._folder / f"{name}.jpg", photo)
-        except OutputError:
-            sidecar.unlink(missing_ok=True)
-            raise
 
-    def _about(self, hard: _Hard, photo: str) -> dict[str, Any]:
-        result = hard.result
-        probabilities = np.asarray(result.probabilities, dtype=np.float64).round(6).tolist()
-        return {
-            "schema": 1,
-            "photo": photo,
-            "camera": result.camera,
-            "captured_at": iso(result.captured_at),
-            "frame": result.frame,
-            "why": list(hard.doubt.why),
-            "label": result.label,
-            "frame_label": result.label if result.frame_label is None else result.frame_label,
-            "margin": round(hard.doubt.margin, 6),
-            "probabilities": dict(zip(self._classes, probabilities, strict=True)),
-        }
+def save(hard: Hard, folder: Path, quota: int) -> None:
+    """Write a photo and its .json, all or nothing. Raises OutputError, OSError."""
+    photo = cv2.imencode(".jpg", hard.frame, [cv2.IMWRITE_JPEG_QUALITY, QUALITY])[1].tobytes()
+    name = _name(hard.result)
+    about = json.dumps(_about(hard, f"{name}.jpg"), indent=2, ensure_ascii=False) + "\n"
+    folder.mkdir(parents=True, exist_ok=True)  # somebody may have emptied the tray, folder and all
+    make_room(folder, len(photo) + len(about.encode()), quota)
+    # The photo comes last, so one that is there has its file beside it.
+    sidecar = folder / f"{name}.json"
+    write_atomically(sidecar, about)
+    try:
+        write_atomically(folder / f"{name}.jpg", photo)
+    except OutputError:
+        sidecar.unlink(missing_ok=True)
+        raise
+
+
+def _about(hard: Hard, photo: str) -> dict[str, Any]:
+    """What a labeller may want to know. All probabilities are the frame's own."""
+    result = hard.result
+    probabilities = np.asarray(result.probabilities, dtype=np.float64).round(6).tolist()
+    return {
+        "schema": 1,
+        "photo": photo,
+        "camera": result.camera,
+        "captured_at": iso(result.captured_at),
+        "frame": result.frame,
+        "why": list(hard.doubt.why),
+        "label": result.label,
+        "frame_label": result.label if result.frame_label is None else result.frame_label,
+        "margin": round(hard.doubt.margin, 6),
+        "probabilities": dict(zip(result.classes, probabilities, strict=True)),
+    }
 
 
 def thumbnail(frame: Frame) -> Thumbnail:

@@ -1,9 +1,12 @@
-"""Names of classes that people type."""
+"""What people type: numbers, and names of classes."""
 
 import difflib
 from collections.abc import Sequence
+from typing import Final
 
 from edgecam_engines.errors import SettingsError
+
+NUMBER: Final = r"(\d*\.?\d+(?:e[+-]?\d+)?)"  # not negative; nothing that is no number matches
 
 
 def known_class(name: str, classes: Sequence[str], option: str) -> str:
