@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from edge.decision_kit import answer, sure
-from edgecam.decisions.hard import ALIKE, CELLS, LOOK_S, PAIR_S, Doubt, HardFrames
+from edgecam.decisions.hard import ALIKE, CELLS, LOOK_S, PAIR_S, Doubt, HardFrames, was_outlier
 from edgecam.result import Result
 
 CLOSE_CALL = [0.55, 0.4, 0.05]
@@ -32,12 +32,20 @@ def test_a_frame_is_hard_when_it_is_close_contradicted_or_unknown() -> None:
     assert why(answer(sure(1))._replace(frame_label="hot spot")) == ("disagreement",)
     assert why(answer(sure(1))._replace(frame_label="crack")) == ()
     assert why(answer(sure(1, 0.49))) == ("unknown",)
-    assert why(answer([0.4, 0.35, 0.25])._replace(frame_label="crack")) == (
-        "close",
-        "disagreement",
-        "unknown",
-    )
+    assert why(answer(sure(1, 0.49))._replace(frame_label="crack")) == ("disagreement",)
+    assert why(answer(sure(1))._replace(frame_label="unknown")) == ("disagreement", "unknown")
+    assert why(answer([0.4, 0.35, 0.25])._replace(frame_label="crack")) == ("close", "disagreement")
     assert why(answer(CLOSE_CALL)._replace(probabilities=None)) == ()
+
+
+def test_a_contradicted_frame_is_an_outlier_when_the_answer_does_not_follow_it() -> None:
+    contradicted = answer(sure(1))._replace(frame_label="hot spot")
+    again = contradicted._replace(frame=1)
+    assert was_outlier(contradicted, contradicted) is None
+    assert was_outlier(contradicted, again) is None
+    assert was_outlier(contradicted, again._replace(frame_label="crack")) is True
+    assert was_outlier(contradicted, again._replace(label="hot spot")) is False
+    assert was_outlier(contradicted, again._replace(label="unknown")) is False
 
 
 def test_a_doubt_names_the_pair_whichever_is_ahead() -> None:

@@ -160,7 +160,7 @@ except Finished:
 
 def spoken(*told: Event | Alarm) -> list[str]:
     said: list[str] = []
-    notes = Notes(said.append)
+    notes = Notes(said.append, named=True)
     for one in told:
         notes.event(one) if isinstance(one, Event) else notes.alarm(one)
     notes.status(STATUS)
@@ -205,7 +205,7 @@ def test_an_alarm_says_what_was_counted_what_was_expected_and_how_likely_that_wa
 
 def test_each_camera_has_notes_of_its_own() -> None:
     said: list[str] = []
-    notes = Notes(said.append, lambda: 0.0)
+    notes = Notes(said.append, lambda: 0.0, named=True)
     for camera in ("yard", "gate", "yard"):
         notes.write(picture(0), result(camera))
     assert [line.split(":")[0] for line in said] == ["yard", "gate"]

@@ -152,6 +152,47 @@ def test_a_slow_disk_costs_photos_and_not_time(tmp_path: Path, monkeypatch: pyte
     ]
 
 
+def test_of_frames_that_smoothing_contradicts_only_outliers_are_kept(tmp_path: Path) -> None:
+    """Where the answer changes a moment later, the frames were right and plain to see."""
+    answers = [
+        "cc",
+        "cc",
+        "cc",
+        "cc",
+        "ch",
+        "ch",
+        "hh",
+        "hh",
+        "hh",
+        "hb",
+        "hh",
+        "hh",
+        "hu",
+        "hu",
+        "uh",
+        "hh",
+    ]  # smoothed, and of the frame alone
+    names_of = {"c": "crack", "h": "hot spot", "b": "background", "u": "unknown"}
+    with opened(tmp_path) as tray:
+        for number, (label, alone) in enumerate(answers):
+            kind = CLASSES.index(names_of[alone]) if alone != "u" else 2
+            result = answer(sure(kind), number * 5, AT + number * 5)
+            tray.write(scenery(number), result._replace(label=names_of[label], frame_label=names_of[alone]))
+    kept = {json.loads(path.read_text())["frame"]: path for path in tmp_path.glob("unlabelled/*.json")}
+    assert [*sorted(kept)] == [9 * 5, 12 * 5]
+    about = json.loads(kept[9 * 5].read_text())
+    assert (about["why"], about["label"], about["frame_label"]) == (
+        ["disagreement"],
+        "hot spot",
+        "background",
+    )
+    assert json.loads(kept[12 * 5].read_text())["why"] == ["disagreement", "unknown"]
+    photo = read_photo(kept[9 * 5].with_suffix(".jpg"))
+    assert np.abs(photo.astype(int) - scenery(9)).mean() < 9, (
+        "the frame that was contradicted, not a later one"
+    )
+
+
 # ---- quota
 
 

@@ -27,8 +27,22 @@ class Doubt(NamedTuple):
     margin: float  # between their probabilities
 
 
+def was_outlier(contradicted: Result, later: Result) -> bool | None:
+    """Whether a frame that the smoothed answer contradicted stood alone; None while that is open.
+
+    At every real change the smoothed answer lags behind frames that are plain to see. It follows them then,
+    but not a frame that was mistaken.
+    """
+    if later.label != contradicted.label:
+        return False
+    return True if later.frame_label in (None, later.label) else None
+
+
 class HardFrames:
-    """Chooses among the frames of one camera. Ask `doubt`; then `keep` if the answer is not None."""
+    """Chooses among the frames of one camera. Ask `doubt`; then `keep` if the answer is not None.
+
+    Where the doubt is a disagreement and nothing else, wait for `was_outlier` before `keep`.
+    """
 
     def __init__(self) -> None:
         self._flow = Flow()
@@ -40,7 +54,7 @@ class HardFrames:
     def doubt(self, result: Result) -> Doubt | None:
         """Why this frame should be looked at; None when it should not, or not now."""
         now = self._flow.reach(result.captured_at)
-        if result.label != UNKNOWN:
+        if _alone(result) != UNKNOWN:
             self._unknown_kept = False
         doubt = self._doubt(result)
         if doubt is None or now - self._looked < LOOK_S:
@@ -71,10 +85,16 @@ class HardFrames:
             return None
         first, second = (int(k) for k in np.argsort(-probabilities, kind="stable")[:2])
         margin = float(probabilities[first] - probabilities[second])
+        alone = _alone(result)
         reasons = {
             "close": margin < CLOSE,
-            "disagreement": result.frame_label not in (None, result.label),
-            "unknown": result.label == UNKNOWN and not self._unknown_kept,
+            "disagreement": alone != result.label,
+            "unknown": alone == UNKNOWN and not self._unknown_kept,
         }
         why = tuple(reason for reason, holds in reasons.items() if holds)
         return Doubt(why, (min(first, second), max(first, second)), margin) if why else None
+
+
+def _alone(result: Result) -> str:
+    """What the frame would be called without those before it."""
+    return result.frame_label or result.label

@@ -22,8 +22,11 @@ class Notes:
 
     pictures = False
 
-    def __init__(self, say: Callable[[str], None], now: Callable[[], float] = time.monotonic) -> None:
-        self._say, self._now = say, now
+    def __init__(
+        self, say: Callable[[str], None], now: Callable[[], float] = time.monotonic, *, named: bool = False
+    ) -> None:
+        """`named`: say which camera, as is needed where there are several."""
+        self._say, self._now, self._named = say, now, named
         self._said: dict[str, tuple[str, float]] = {}  # by camera
 
     def write(self, frame: Frame, result: Result) -> None:
@@ -34,16 +37,16 @@ class Notes:
                 return
         self._said[result.camera] = result.label, now
         self._say(
-            f"{_at(result.camera)}frame {result.frame}: {result.label} {result.confidence * 100:.0f} %, "
+            f"{self._at(result.camera)}frame {result.frame}: {result.label} {result.confidence * 100:.0f} %, "
             f"age {result.age_ms:.0f} ms, {result.skipped} skipped"
         )
 
     def event(self, event: Event) -> None:
         if event.phase != "update":
-            self._say(event_in_words(event))
+            self._say(self._at(event.camera) + event_in_words(event))
 
     def alarm(self, alarm: Alarm) -> None:
-        self._say(alarm_in_words(alarm))
+        self._say(self._at(alarm.camera) + alarm_in_words(alarm))
 
     def status(self, status: CameraStatus) -> None:
         pass
@@ -51,16 +54,19 @@ class Notes:
     def close(self) -> None:
         pass
 
+    def _at(self, camera: str) -> str:
+        return f"{camera}: " if self._named else ""
+
 
 def event_in_words(event: Event) -> str:
     """One line about a start or an end."""
     best = f"{event.best.confidence * 100:.0f} % in frame {event.best.number}"
     if event.phase != "end":
-        return f"{_at(event.camera)}{event.label} since {_clock(event.started_at)} ({best})"
+        return f"{event.label} since {_clock(event.started_at)} ({best})"
     # A clock that was set back meanwhile would make it negative.
     seconds = max(0.0, event.seen_at - event.started_at)
     return (
-        f"{_at(event.camera)}{event.label} {_ENDS.get(event.why, event.why)}, after {_duration(seconds)} "
+        f"{event.label} {_ENDS.get(event.why, event.why)}, after {_duration(seconds)} "
         f"({event.frames} frames, best {best})"
     )
 
@@ -69,15 +75,8 @@ def alarm_in_words(alarm: Alarm) -> str:
     """One line about an alarm that begins or is over."""
     counted = f"{alarm.events} times in {_duration(alarm.window_s)}, {alarm.expected:.3g} expected"
     if not alarm.firing:
-        return f"{_at(alarm.camera)}The alarm is over: {alarm.label} {counted}. Rule: {alarm.rule}"
-    return (
-        f"{_at(alarm.camera)}ALARM: {alarm.label} {counted}; so many by chance: p = {alarm.p:.2g}. "
-        f"Rule: {alarm.rule}"
-    )
-
-
-def _at(camera: str) -> str:
-    return f"{camera}: " if camera else ""
+        return f"The alarm is over: {alarm.label} {counted}. Rule: {alarm.rule}"
+    return f"ALARM: {alarm.label} {counted}; so many by chance: p = {alarm.p:.2g}. Rule: {alarm.rule}"
 
 
 def _clock(at: float) -> str:

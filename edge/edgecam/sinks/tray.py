@@ -16,7 +16,7 @@ from typing import Any, Final, NamedTuple
 import cv2
 import numpy as np
 
-from edgecam.decisions.hard import CELLS, Doubt, HardFrames, Thumbnail
+from edgecam.decisions.hard import CELLS, Doubt, HardFrames, Thumbnail, was_outlier
 from edgecam.moment import iso
 from edgecam.result import Result
 from edgecam.sinks.tray_quota import make_room
@@ -31,7 +31,7 @@ JOIN_S: Final = 10.0  # longest that the disk may take over the last ones
 
 
 class Hard(NamedTuple):
-    """A frame that was chosen, the tray's own copy."""
+    """A frame that was found hard."""
 
     frame: Frame
     result: Result
@@ -52,6 +52,7 @@ class Tray:
         self._folder = folder / UNLABELLED
         self._quota, self._say = int(quota_mb * 1e6), say
         self._cameras: dict[str, HardFrames] = {}
+        self._contradicted: dict[str, Hard] = {}  # by camera: not yet known to be an outlier
         self._queue: queue.Queue[Hard | None] = queue.Queue(WAITING)
         _check(self._folder)
         self._thread = threading.Thread(target=self._work, name="edgecam-tray", daemon=True)
@@ -60,12 +61,24 @@ class Tray:
     def write(self, frame: Frame, result: Result) -> None:
         hard = self._cameras.setdefault(result.camera, HardFrames())
         doubt = hard.doubt(result)
+        before = self._contradicted.get(result.camera)
+        if before is not None and (outlier := was_outlier(before.result, result)) is not None:
+            del self._contradicted[result.camera]
+            if outlier:
+                self._keep(hard, before)
         if doubt is None:
             return
+        one = Hard(frame, result, doubt)
+        if doubt.why == ("disagreement",):
+            self._contradicted.setdefault(result.camera, one._replace(frame=frame.copy()))
+        else:
+            self._keep(hard, one)
+
+    def _keep(self, hard: HardFrames, one: Hard) -> None:
         if self._queue.full():  # before it is marked as kept, so that the next one like it has its chance
             self.dropped += 1
-        elif hard.keep(doubt, thumbnail(frame)):
-            self._queue.put_nowait(Hard(frame.copy(), result, doubt))
+        elif hard.keep(one.doubt, thumbnail(one.frame)):
+            self._queue.put_nowait(one._replace(frame=one.frame.copy()))
 
     def close(self) -> None:
         """Wait for what is still to be written, but not for ever. Says what did not get there."""
@@ -123,7 +136,7 @@ def _about(hard: Hard, photo: str) -> dict[str, Any]:
         "frame": result.frame,
         "why": list(hard.doubt.why),
         "label": result.label,
-        "frame_label": result.label if result.frame_label is None else result.frame_label,
+        "frame_label": result.frame_label or result.label,
         "margin": round(hard.doubt.margin, 6),
         "probabilities": dict(zip(result.classes, probabilities, strict=True)),
     }
