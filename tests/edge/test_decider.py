@@ -94,6 +94,10 @@ def test_after_a_loss_nothing_is_known_of_the_scene_before() -> None:
     decider.lost(AT + 1)
     [after] = play(decider, [(sure(1), 2)])
     assert (after.result.label, after.result.confidence) == ("crack", pytest.approx(0.9))
+    play(decider, [(sure(2, 0.99), 3 + n / 10) for n in range(99)])
+    decider.lost(AT + 20)
+    [after] = play(decider, [(sure(2, 0.8), 21)])
+    assert after.result.label == UNKNOWN, "it must be on again before it may fall so low"
 
 
 def test_classes_to_ignore_and_unknown_make_no_event() -> None:
@@ -128,9 +132,21 @@ def test_a_clock_that_is_set_ends_no_event_that_is_seen(step: float) -> None:
     times = [n / 10 + (step if n >= 10 else 0) for n in range(30)]
     decided = play(decider, [(sure(1), at) for at in times])
     assert [p for _, p, _ in phases(decided) if p != "update"] == ["start"]
-    [end] = decider.close(AT)
+    gone = play(decider, [(sure(0, 0.3), times[-1] + 0.1 * n) for n in range(1, 12)])
+    [(frame, phase, _)] = phases(gone)
+    assert (frame, phase) == (9, "end"), "after a second without it, as ever"
+    [end] = gone[9].events
     assert end.frames == 30
     assert end.seen_at == pytest.approx(AT + times[-1])
+
+
+def test_a_clock_that_is_set_back_makes_no_window_longer() -> None:
+    """Events of an hour ago do not stay in a window of a minute."""
+    decider = Decider(CLASSES, event_after=1, event_end_s=0.0, alarms=["crack > 2/min in 1min @ p<0.01"])
+    burst = [(sure(n % 2), n * 1.0) for n in range(30)]
+    after = [(sure(0), n * 1.0 - 3600) for n in range(30, 100)]
+    decided = play(decider, burst + after)
+    assert [(n, a.firing) for n, one in enumerate(decided) for a in one.alarms] == [(15, True), (86, False)]
 
 
 @given(
