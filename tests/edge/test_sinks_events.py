@@ -158,6 +158,24 @@ except Finished:
     assert program.returncode == 0
 
 
+def test_names_that_the_locale_cannot_spell_are_escaped() -> None:
+    script = """
+from edge.test_sinks_events import START
+from edgecam.sinks.jsonlines import JsonLines
+sink = JsonLines(events=True)
+sink.event(START._replace(label="Riß \\u2603", camera="\\udcff"))
+sink.event(START._replace(label="Riß"))
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", script],
+        env={"PYTHONPATH": ":".join(sys.path), "PYTHONIOENCODING": "latin-1"},
+        capture_output=True,
+        check=True,
+    )
+    first, second = (json.loads(line) for line in done.stdout.decode("latin-1").splitlines())
+    assert (first["label"], first["camera"], second["label"]) == ("Riß \u2603", "\udcff", "Riß")
+
+
 def spoken(*told: Event | Alarm) -> list[str]:
     said: list[str] = []
     notes = Notes(said.append, named=True)

@@ -110,7 +110,16 @@ def test_thirty_frames_a_second_of_one_scene_are_one_photo(tmp_path: Path) -> No
 
 @pytest.mark.parametrize(
     "camera",
-    ["../../etc/passwd", "rtsp://user@host:554/a b?c", "a\0b", "\N{SNOWMAN}", "-", "x" * 500, "CON:\n"],
+    [
+        "../../etc/passwd",
+        "rtsp://user@host:554/a b?c",
+        "a\0b",
+        "\N{SNOWMAN}",
+        "-",
+        "x" * 500,
+        "CON:\n",
+        "\udcff",
+    ],
 )
 def test_no_name_of_a_camera_leads_out_of_the_tray(camera: str, tmp_path: Path) -> None:
     with opened(tmp_path / "tray") as tray:
@@ -120,7 +129,8 @@ def test_no_name_of_a_camera_leads_out_of_the_tray(camera: str, tmp_path: Path) 
     assert all(c.isascii() and (c.isalnum() or c in "-.") for c in photo.name)
     assert len(photo.name) < 100
     assert len(names(tmp_path)) == 2
-    assert json.loads(photo.with_suffix(".json").read_text())["camera"] == camera
+    about = json.loads(photo.with_suffix(".json").read_text(encoding="utf-8"))
+    assert about["camera"] == camera.replace("\udcff", "?")
 
 
 def test_the_frame_is_taken_as_it_is_though_the_loop_draws_on_it_afterwards(tmp_path: Path) -> None:
@@ -132,13 +142,21 @@ def test_the_frame_is_taken_as_it_is_though_the_loop_draws_on_it_afterwards(tmp_
     assert np.abs(read_photo(photo).astype(int) - scenery(1)).mean() < 9
 
 
+def test_a_photo_is_of_what_the_engine_sees(tmp_path: Path) -> None:
+    tray = Tray(tmp_path, quota_mb=1, say=print, view=lambda frame: frame[40:80, 20:120])
+    offer(tray, 1)
+    tray.close()
+    [photo] = tmp_path.glob("unlabelled/*.jpg")
+    assert np.abs(read_photo(photo).astype(int) - scenery(1)[40:80, 20:120]).mean() < 9
+
+
 def test_a_slow_disk_costs_photos_and_not_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     go, said = threading.Event(), list[str]()
 
     def slowly(*anything: object) -> None:
         go.wait(30)
 
-    monkeypatch.setattr("edgecam.sinks.tray.make_room", slowly)
+    monkeypatch.setattr("edgecam.sinks.tray_photo.make_room", slowly)
     with opened(tmp_path, said) as tray:
         for seed in range(WAITING + 4):
             offer(tray, seed)

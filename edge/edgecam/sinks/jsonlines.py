@@ -50,11 +50,13 @@ class JsonLines:
         pass
 
     def _line(self, document: dict[str, Any]) -> None:
+        document = {**document, **self._more}
         try:
             # Not console.emit: rich would add 60 ms and 5 MB to a start that needs neither.
-            sys.stdout.write(
-                json.dumps({**document, **self._more}, ensure_ascii=False, allow_nan=False) + "\n"
-            )
+            try:
+                sys.stdout.write(json.dumps(document, ensure_ascii=False, allow_nan=False) + "\n")
+            except UnicodeEncodeError:  # letters that this locale lacks, or bytes that are none
+                sys.stdout.write(json.dumps(document, allow_nan=False) + "\n")
             sys.stdout.flush()
         except OSError as error:
             _forget_stdout()

@@ -4,38 +4,25 @@ To label one, move its photo into DATA/CLASS/, where `edgecam train` finds it, a
 What was moved out of `unlabelled` is never touched again.
 """
 
-import json
 import os
 import queue
-import re
 import threading
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, Final, NamedTuple
+from typing import Final
 
 import cv2
 import numpy as np
 
-from edgecam.decisions.hard import CELLS, Doubt, HardFrames, Thumbnail, was_outlier
-from edgecam.moment import iso
+from edgecam.decisions.hard import CELLS, HardFrames, Thumbnail, was_outlier
 from edgecam.result import Result
-from edgecam.sinks.tray_quota import make_room
+from edgecam.sinks.tray_photo import Hard, save
 from edgecam_engines.engine import Frame
 from edgecam_engines.errors import OutputError
-from edgecam_engines.files import write_atomically
 
 UNLABELLED: Final = "unlabelled"
-QUALITY: Final = 92  # of the JPEG, as cameras and phones choose it
 WAITING: Final = 4  # frames at most that wait for the disk
 JOIN_S: Final = 10.0  # longest that the disk may take over the last ones
-
-
-class Hard(NamedTuple):
-    """A frame that was found hard."""
-
-    frame: Frame
-    result: Result
-    doubt: Doubt
 
 
 class Tray:
@@ -46,11 +33,21 @@ class Tray:
 
     pictures = False
 
-    def __init__(self, folder: Path, *, quota_mb: float, say: Callable[[str], None]) -> None:
-        """`say` is called from both threads. Raises OutputError."""
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        quota_mb: float,
+        say: Callable[[str], None],
+        view: Callable[[Frame], Frame] = lambda frame: frame,
+    ) -> None:
+        """`view` gives the part of a frame that the engine sees; `say` is called from both threads.
+
+        Raises OutputError.
+        """
         self.saved, self.dropped, self.failed = 0, 0, 0
         self._folder = folder / UNLABELLED
-        self._quota, self._say = int(quota_mb * 1e6), say
+        self._quota, self._say, self._view = int(quota_mb * 1e6), say, view
         self._cameras: dict[str, HardFrames] = {}
         self._contradicted: dict[str, Hard] = {}  # by camera: not yet known to be an outlier
         self._queue: queue.Queue[Hard | None] = queue.Queue(WAITING)
@@ -68,9 +65,9 @@ class Tray:
                 self._keep(hard, before)
         if doubt is None:
             return
-        one = Hard(frame, result, doubt)
+        one = Hard(self._view(frame), result, doubt)
         if doubt.why == ("disagreement",):
-            self._contradicted.setdefault(result.camera, one._replace(frame=frame.copy()))
+            self._contradicted.setdefault(result.camera, one._replace(frame=one.frame.copy()))
         else:
             self._keep(hard, one)
 
@@ -107,54 +104,12 @@ class Tray:
                     self._say(f"A hard frame is not saved: {str(error).splitlines()[0]} The loop goes on.")
 
 
-def save(hard: Hard, folder: Path, quota: int) -> None:
-    """Write a photo and its .json, all or nothing. Raises OutputError, OSError."""
-    photo = cv2.imencode(".jpg", hard.frame, [cv2.IMWRITE_JPEG_QUALITY, QUALITY])[1].tobytes()
-    name = _name(hard.result)
-    about = json.dumps(_about(hard, f"{name}.jpg"), indent=2, ensure_ascii=False) + "\n"
-    folder.mkdir(parents=True, exist_ok=True)  # somebody may have emptied the tray, folder and all
-    make_room(folder, len(photo) + len(about.encode()), quota)
-    # The photo comes last, so one that is there has its file beside it.
-    sidecar = folder / f"{name}.json"
-    write_atomically(sidecar, about)
-    try:
-        write_atomically(folder / f"{name}.jpg", photo)
-    except OutputError:
-        sidecar.unlink(missing_ok=True)
-        raise
-
-
-def _about(hard: Hard, photo: str) -> dict[str, Any]:
-    """What a labeller may want to know. All probabilities are the frame's own."""
-    result = hard.result
-    probabilities = np.asarray(result.probabilities, dtype=np.float64).round(6).tolist()
-    return {
-        "schema": 1,
-        "photo": photo,
-        "camera": result.camera,
-        "captured_at": iso(result.captured_at),
-        "frame": result.frame,
-        "why": list(hard.doubt.why),
-        "label": result.label,
-        "frame_label": result.frame_label or result.label,
-        "margin": round(hard.doubt.margin, 6),
-        "probabilities": dict(zip(result.classes, probabilities, strict=True)),
-    }
-
-
 def thumbnail(frame: Frame) -> Thumbnail:
     """A frame (h, w, 3) as a few grey cells. Of a large one, some pixels speak for their neighbours."""
     step = max(1, min(frame.shape[:2]) // (8 * CELLS))
     few = np.ascontiguousarray(frame[::step, ::step])
     cells = cv2.resize(few, (CELLS, CELLS), interpolation=cv2.INTER_AREA)
     return cv2.cvtColor(cells, cv2.COLOR_BGR2GRAY).astype(np.float32)
-
-
-def _name(result: Result) -> str:
-    """Sorts by time. Nothing of a camera's name but letters and digits gets into it."""
-    camera = re.sub(r"[^A-Za-z0-9]+", "-", result.camera).strip("-")[:40]
-    moment = iso(result.captured_at).replace(":", "")
-    return "-".join(part for part in (moment, camera, str(result.frame)) if part)
 
 
 def _check(folder: Path) -> None:
