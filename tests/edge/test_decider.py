@@ -126,6 +126,19 @@ def test_an_alarm_counts_events_of_its_class_and_is_over_as_frames_go_on() -> No
     assert alarms[0][1].at == AT + 14
 
 
+def test_new_settings_go_on_with_the_counts_of_rules_that_stayed() -> None:
+    stays, goes, comes = (
+        f"{label} > 2/min in 1min @ p<0.01" for label in ("crack", "hot spot", "background")
+    )
+    cracks = [(sure(n % 2), float(n)) for n in range(20)]
+    before = Decider(CLASSES, event_after=1, event_end_s=0.0, alarms=[stays, goes])
+    assert [a.firing for one in play(before, cracks) for a in one.alarms] == [True]
+    after = Decider(CLASSES, event_after=2, alarms=[comes, stays])
+    after.inherit(before)
+    [over] = [a for one in play(after, [(sure(0), 20.0 + n) for n in range(100)]) for a in one.alarms]
+    assert (over.rule, over.firing, over.at) == (stays, False, AT + 75), "two cracks are left: at 17 and 19"
+
+
 @pytest.mark.parametrize("step", [-86400.0, -0.5, 86400.0])
 def test_a_clock_that_is_set_ends_no_event_that_is_seen(step: float) -> None:
     decider = Decider(CLASSES, event_after=1, alarms=["crack > 1/h"])

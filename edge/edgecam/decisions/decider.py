@@ -81,6 +81,15 @@ class Decider:
         events = self._tracker.see(frame, shown, own, now)
         return Decided(shown, events, self._rates(events, now, result.captured_at))
 
+    def inherit(self, before: "Decider") -> None:
+        """Go on with the counts of the same camera's decider before, for rules that stayed the same.
+
+        So new settings neither forget the hours of a long window nor leave an alarm without its end.
+        """
+        counts = {alarm.rule: alarm for alarm in before._alarms}
+        self._alarms = [counts.get(alarm.rule, alarm) for alarm in self._alarms]
+        self._flow = before._flow
+
     def lost(self, at: float) -> list[Event]:
         """The camera went away, or stalled: what was seen is over, and what comes next is another scene."""
         return self._over("camera lost", at)
