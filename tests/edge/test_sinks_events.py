@@ -123,7 +123,7 @@ def test_a_stream_holds_either_frames_or_events(capsys: pytest.CaptureFixture[st
     for sink in (frames, events):
         sink.write(picture(0), result())
     assert lines(capsys) == [as_json(result())]
-    frames.write(picture(0), result("yard"))
+    JsonLines(named=True).write(picture(0), result("yard"))
     assert lines(capsys) == [{"camera": "yard", **as_json(result())}]
     frames.event(START)
     frames.alarm(ALARM)

@@ -17,21 +17,22 @@ class JsonLines:
     """Writes the stable lines; a pipe that nobody reads any more ends the loop quietly.
 
     With `events`, results are left out and each line has a `type`: "event", "alarm" or "camera". With
-    `unchecked` each line says that the engine was not checked on this device.
+    `unchecked` each line says that the engine was not checked on this device; with `named`, results say
+    which camera they are from, as is needed where there are several (the other lines always do).
     Every method raises Finished, or OutputError.
     """
 
     pictures = False
 
-    def __init__(self, *, unchecked: bool = False, events: bool = False) -> None:
+    def __init__(self, *, unchecked: bool = False, events: bool = False, named: bool = False) -> None:
         self._more = {"skip_check": True} if unchecked else {}
-        self._events = events
+        self._events, self._named = events, named
         self._states: dict[str, State] = {}
 
     def write(self, frame: Frame, result: Result) -> None:
         if not self._events:
-            camera = {"camera": result.camera} if result.camera else {}
-            self._line({**camera, **as_json(result)})
+            camera = {"camera": result.camera} if self._named else {}
+            self._line({**as_json(result), **camera})
 
     def event(self, event: Event) -> None:
         if self._events:
