@@ -41,6 +41,8 @@ def recognise(
         box=box,
         top=top,
         heat=heat,
+        probabilities=probabilities,
+        classes=head.classes,
     )
 
 

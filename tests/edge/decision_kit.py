@@ -1,37 +1,51 @@
-"""Events, alarms and states as the loop would tell them, made by hand."""
+"""What the tests of decisions share: frames that are told apart, and results from bare probabilities."""
+
+from collections.abc import Sequence
 
 import numpy as np
 
-from edgecam.decisions.event import Alarm, Best, Event, Phase
-from edgecam.status import CameraStatus, State
+from edgecam.result import UNKNOWN, Result
 from edgecam_engines.engine import Frame
 from edgecam_engines.geometry import Box
+from edgecam_engines.head import Ranked
 
-AT = 1_700_000_000.0  # 2023-11-14T22:13:20Z
+CLASSES = ("background", "crack", "hot spot")
+BOX = Box(1, 2, 3, 4)
 
 
-def event(
+def picture(number: int) -> Frame:
+    """A frame that carries its number."""
+    return np.full((4, 6, 3), number % 256, np.uint8)
+
+
+def answer(
+    probabilities: Sequence[float],
     number: int = 0,
-    phase: Phase = "start",
-    *,
-    camera: str = "line 1",
-    label: str = "mug",
-    at: float = AT,
-    frame: Frame | None = None,
-) -> Event:
-    if frame is None:
-        frame = np.full((24, 32, 3), 90, np.uint8)
-    best = Best(frame, 7, at, 0.91234, Box(1, 2, 3, 4), None)
-    return Event(
-        f"id-{number:05d}", camera, label, phase, at, at, 3, 0.91234, best, "gone" if phase == "end" else ""
+    at: float = 1000.0,
+    threshold: float = 0.5,
+    classes: Sequence[str] = CLASSES,
+) -> Result:
+    """As `recognise` would give it."""
+    exact = np.asarray(probabilities, np.float32)
+    order = np.argsort(-exact, kind="stable")[:3]
+    top = tuple(Ranked(int(k), classes[k], float(exact[k])) for k in order)
+    known = top[0].confidence >= threshold
+    return Result(
+        frame=number,
+        captured_at=at,
+        age_ms=5.0,
+        skipped=0,
+        label=top[0].label if known else UNKNOWN,
+        confidence=top[0].confidence,
+        box=BOX if known else None,
+        top=top,
+        heat=np.full((2, 2), number % 256, np.uint8) if known else None,
+        probabilities=exact,
+        classes=tuple(classes),
     )
 
 
-def alarm(firing: bool = True, *, camera: str = "line 1", rule: str = "mug > 3/h @ p<0.001") -> Alarm:
-    return Alarm(rule, camera, "mug", AT, 9, 3600.0, 3.0, 0.0038, firing)
-
-
-def status(
-    state: State = "live", *, camera: str = "line 1", detail: str = "", captured: int = 5
-) -> CameraStatus:
-    return CameraStatus(camera, state, AT, detail, captured, 3, 2, 0, AT)
+def sure(kind: int, confidence: float = 0.9) -> list[float]:
+    """Probabilities in which class `kind` has `confidence` and the others share the rest."""
+    rest = (1 - confidence) / (len(CLASSES) - 1)
+    return [confidence if k == kind else rest for k in range(len(CLASSES))]

@@ -17,7 +17,7 @@ import cv2
 import numpy as np
 import pytest
 
-from edge.decision_kit import alarm, event, status
+from edge.told_kit import alarm, event, status
 from edge.parts import mosquitto
 from edge.parts.lossy_proxy import LossyProxy
 from edge.parts.mosquitto import Listening, Mosquitto, free_port, listening, running, until

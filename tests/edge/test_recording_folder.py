@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from edge.decision_kit import event, status
+from edge.told_kit import event, status
 from edge.loop_kit import frames_in
 from edge.recorder_kit import (
     AT,
