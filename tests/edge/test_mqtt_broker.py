@@ -17,11 +17,11 @@ import cv2
 import numpy as np
 import pytest
 
-from edge.told_kit import alarm, event, status
 from edge.parts import mosquitto
 from edge.parts.lossy_proxy import LossyProxy
 from edge.parts.mosquitto import Listening, Mosquitto, free_port, listening, running, until
 from edge.test_sinks import result
+from edge.told_kit import alarm, event, status
 from edgecam.mqtt import discovery
 from edgecam.mqtt.address import parse_broker
 from edgecam.mqtt.connection import Connection

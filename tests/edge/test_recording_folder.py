@@ -16,7 +16,6 @@ from typing import Any
 import numpy as np
 import pytest
 
-from edge.told_kit import event, status
 from edge.loop_kit import frames_in
 from edge.recorder_kit import (
     AT,
@@ -30,6 +29,7 @@ from edge.recorder_kit import (
     segments,
     write_part,
 )
+from edge.told_kit import event, status
 from edgecam.decisions.event import Phase
 from edgecam.recorder.encoder import Encoder, OpenCVEncoder
 from edgecam.recorder.folder import LOCK
