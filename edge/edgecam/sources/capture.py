@@ -71,6 +71,9 @@ class LiveCapture:
             raise SourceError(f"{self.name} gave a frame that cannot be decoded.")
         return frame  # type: ignore[return-value]
 
+    def stamp(self) -> float | None:
+        return None
+
     def close(self) -> None:
         self._capture.release()
 

@@ -23,6 +23,10 @@ class Source(Protocol):
         """The frame that was grabbed: (height, width, 3), BGR, the caller's own."""
         ...
 
+    def stamp(self) -> float | None:
+        """Capture time of the grabbed frame on time.monotonic's clock; None where the driver tells none."""
+        ...
+
     def close(self) -> None:
         """Give the device back. Safe to call twice."""
         ...

@@ -45,6 +45,9 @@ class Video:
             raise SourceError(f"{self.name} holds a frame that cannot be decoded; the file is damaged there.")
         return decoded  # type: ignore[return-value]
 
+    def stamp(self) -> float | None:
+        return None
+
     def close(self) -> None:
         self._capture.release()
 
