@@ -424,14 +424,15 @@ def run(
 ) -> None:
     """Name what a camera sees and show where."""
     from edgecam.live import run
+    from edgecam.settings import RunSettings
 
-    run(
+    settings = RunSettings(
         bundle,
-        camera,
+        (camera,),
         backend=backend and backend.value,
         head=head,
         record=record,
-        json_lines=json,
+        json=json,
         max_frames=max_frames,
         threshold=threshold,
         window=window,
@@ -439,6 +440,7 @@ def run(
         threads=threads,
         skip_check=skip_check,
     )
+    run(settings)
 
 
 @app.command()

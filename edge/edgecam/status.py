@@ -14,6 +14,7 @@ class CameraStatus(NamedTuple):
     detail: str  # in words: why it is so and what is being done; "" while live
     captured: int  # frames that the camera gave
     processed: int  # frames that were answered
-    skipped: int  # frames that nobody looked at; captured = processed + skipped + at most two in hand
+    skipped: int  # frames that nobody looked at; captured = processed + skipped + those in hand, a few
     lost: int  # how often it went away
     captured_at: float | None  # when the newest frame was captured, seconds since the epoch; None: none yet
+    still: int = 0  # of those skipped, frames that were taken and passed over since nothing had moved
