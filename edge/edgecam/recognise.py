@@ -94,9 +94,7 @@ def _answer(
     )
 
 
-def _where(
-    raw: NDArray[np.float32], input_hw: tuple[int, int], look: Look
-) -> tuple[Box | None, Heat | None]:
+def _where(raw: NDArray[np.float32], input_hw: tuple[int, int], look: Look) -> tuple[Box | None, Heat | None]:
     """Box and heat of a map (gh, gw), found at the input's size: the frame's would cost twenty times more."""
     level = cam.normalise(geometry.map_to(raw, input_hw))
     box = cam.largest_box(level > cam.MASK_LEVEL)

@@ -48,11 +48,14 @@ class Scripted:
         self._shapes = [tuple(map(int, hw.split("x"))) for hw in script.get("hw", "24x32").split(",")]
         self._shape_for = int(script.get("shape_for", 10))  # frames before the next shape
         self._path = Path(script["while"]) if "while" in script else None
-        self._fate = {after: int(script[after]) for after in ("die", "hang", "lose", "end") if after in script}
+        self._fate = {
+            after: int(script[after]) for after in ("die", "hang", "lose", "end") if after in script
+        }
         self._stamped = "stamped" in script
         self._number = -1
         self._made = time.monotonic()
-        _there(self._path, self.name)
+        if _gone(self._path):
+            raise SourceError(f"There is no camera {self.name}.\nPlug one in.")
 
     def grab(self) -> bool:
         self._number += 1
@@ -61,13 +64,14 @@ class Scripted:
                 return self._meet(fate)
         time.sleep(max(0.0, self._made + self._interval_s - time.monotonic()))
         self._made = time.monotonic()
-        _there(self._path, self.name)
-        return True
+        return self._meet("lose") if _gone(self._path) else True
 
     def retrieve(self) -> Frame:
         h, w = self._shapes[self._number // self._shape_for % len(self._shapes)]
         frame = np.full((h, w, 3), self._number % 251, np.uint8)
-        frame.reshape(h, -1)[0, : _PROOF.size] = np.frombuffer(_PROOF.pack(self._number, self._made), np.uint8)
+        frame.reshape(h, -1)[0, : _PROOF.size] = np.frombuffer(
+            _PROOF.pack(self._number, self._made), np.uint8
+        )
         return frame
 
     def stamp(self) -> float | None:
@@ -86,9 +90,8 @@ class Scripted:
         return False
 
 
-def _there(path: Path | None, name: str) -> None:
-    if path is not None and not path.exists():
-        raise SourceError(f"There is no camera {name}.\nPlug one in.")
+def _gone(path: Path | None) -> bool:
+    return path is not None and not path.exists()
 
 
 def open_scripted(uri: str, say: Say) -> Scripted:

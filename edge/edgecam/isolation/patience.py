@@ -37,15 +37,20 @@ class Watch:
         """From now on frames are due."""
         self._patience, self._heard, self._open = self._patience.of(fps), now, True
 
+    @property
+    def limit_s(self) -> float:
+        """How long it may be silent."""
+        return self._patience.hung_s if self._open else self._patience.connect_s
+
     def verdict(self, now: float) -> Verdict:
         """How it is at this moment."""
         silent = now - self._heard
-        if silent >= (self._patience.hung_s if self._open else self._patience.connect_s):
+        if silent >= self.limit_s:
             return "hung"
         return "stalled" if self._open and silent >= self._patience.stalled_s else "fine"
 
     def until_next(self, now: float) -> float:
         """Seconds after which the verdict may be another one."""
-        silent, patience = now - self._heard, self._patience
-        limits = (patience.stalled_s, patience.hung_s) if self._open else (patience.connect_s,)
+        silent = now - self._heard
+        limits = (self._patience.stalled_s, self.limit_s) if self._open else (self.limit_s,)
         return min((limit - silent for limit in limits if limit > silent), default=0.0)

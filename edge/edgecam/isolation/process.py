@@ -16,8 +16,8 @@ EXIT_LOOK_S: Final = 0.005
 REAP_S: Final = 2.0  # a process in the middle of a driver's call may outlive even SIGKILL for a while
 # The very paths that we import from; with -m the folder we are in would come first.
 _BOOT: Final = (
-    "import sys; sys.path[:] = sys.argv.pop().split({!r}); from edgecam.isolation.child import main; main()"
-).format(os.pathsep)
+    f"import sys; sys.path[:] = sys.argv.pop().split({os.pathsep!r}); from edgecam.isolation.child import main; main()"
+)
 
 
 class Job(NamedTuple):
@@ -35,7 +35,14 @@ class Child:
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         with theirs:
             self._process = subprocess.Popen(
-                [sys.executable, "-c", _BOOT, str(theirs.fileno()), str(os.getpid()), os.pathsep.join(sys.path)],
+                [
+                    sys.executable,
+                    "-c",
+                    _BOOT,
+                    str(theirs.fileno()),
+                    str(os.getpid()),
+                    os.pathsep.join(sys.path),
+                ],
                 pass_fds=[theirs.fileno()],
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL,  # ours belongs to the JSON lines

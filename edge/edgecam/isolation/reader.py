@@ -208,13 +208,11 @@ class ProcessReader:
         return f"its reader broke ({told.words.strip().splitlines()[-1]})."
 
     def _judge(self, watch: Watch) -> None:
-        patience = self._patience.of(self.fps)
         verdict = watch.verdict(self._clock.monotonic())
         if verdict == "hung":
-            limit = patience.hung_s if self._opened.is_set() else patience.connect_s
-            raise _Hung(f"its reader gave no sign of life for {limit:.3g} s and was replaced.")
+            raise _Hung(f"its reader gave no sign of life for {watch.limit_s:.3g} s.")
         if verdict == "stalled" and self._book.now.state != "lost":
-            self._book.turn("stalled", f"It gave no frame for {patience.stalled_s:.3g} s.")
+            self._book.turn("stalled", f"It gave no frame for {self._patience.of(self.fps).stalled_s:.3g} s.")
 
     def _lose(self, reason: str) -> None:
         if self._book.turn("lost", f"{reason} {RETRYING}"):

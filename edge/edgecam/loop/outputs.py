@@ -1,7 +1,7 @@
 """The one place where outputs and decisions are made from settings."""
 
-from contextlib import ExitStack
 from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 
 from edgecam.loop.lane import Lane
 from edgecam.loop.rules import Decides
