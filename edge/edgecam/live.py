@@ -10,7 +10,6 @@ from contextlib import ExitStack, suppress
 from typing import TypeAlias
 
 from edgecam import memory
-from edgecam.isolation.process import OPENER
 from edgecam.loop.answering import LOOK_S, start_answering
 from edgecam.loop.batch import batch_that_pays
 from edgecam.loop.cameras import Cameras
@@ -72,12 +71,16 @@ def say(words: str) -> None:
 
 
 def run(
-    settings: RunSettings, *, draw: bool | None = None, keeper: Keeper | None = None, opener: str = OPENER
+    settings: RunSettings,
+    *,
+    draw: bool | None = None,
+    keeper: Keeper | None = None,
+    opener: str | None = None,
 ) -> Summary:
     """Recognise what cameras, streams, files or folders show until they end or somebody stops it.
 
     `draw` None means: when a sink shows it. `keeper` looks after the loop, as a service manager's part does.
-    `opener` is what opens a live source, in the process that reads it.
+    `opener`, a "module:function", opens every source in place of edgecam's own, in the process that reads it.
     Raises BundleError, EngineError, SourceError, OutputError, and KeyboardInterrupt after SIGINT or
     SIGTERM: in every case the files are closed first, and complete.
     """

@@ -100,6 +100,11 @@ def name_of(process: psutil.Process) -> str:
         return ""
 
 
+def open_files() -> int:
+    """How many file descriptors this process has."""
+    return psutil.Process().num_fds()
+
+
 def wait_for(what: Callable[[], object], seconds: float = 10.0) -> float:
     """Look until it is true; how many seconds that took. Fails after `seconds`."""
     began = time.monotonic()

@@ -129,7 +129,8 @@ def _unpacked(content: bytes, fds: list[int]) -> Message:
     if kind == b"P":
         return Placed(*_PLACED.unpack(content)[1:])
     if kind == b"R":
-        return Ring(*_RING.unpack(content)[1:], fd=fds[0])
+        _, ring, slots, slot_bytes = _RING.unpack(content)
+        return Ring(ring, slots, slot_bytes, fds[0])
     if kind == b"F":
         return Freed(*_FREED.unpack(content)[1:])
     return Told(*json.loads(content[1:]))

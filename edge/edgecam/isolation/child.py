@@ -50,7 +50,7 @@ def main() -> None:
 
 
 def _die_with(parent: int) -> None:
-    """Have the kernel kill us when our parent's thread ends, and be called what we are in lists of processes."""
+    """Have the kernel kill us when our parent ends, and be called what we are in lists of processes."""
     prctl = ctypes.CDLL(None).prctl
     prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
     prctl(_PR_SET_NAME, b"edgecam-reader", 0, 0, 0)

@@ -16,7 +16,8 @@ EXIT_LOOK_S: Final = 0.005
 REAP_S: Final = 2.0  # a process in the middle of a driver's call may outlive even SIGKILL for a while
 # The very paths that we import from; with -m the folder we are in would come first.
 _BOOT: Final = (
-    f"import sys; sys.path[:] = sys.argv.pop().split({os.pathsep!r}); from edgecam.isolation.child import main; main()"
+    f"import sys; sys.path[:] = sys.argv.pop().split({os.pathsep!r}); "
+    f"from edgecam.isolation.child import main; main()"
 )
 
 

@@ -1,4 +1,4 @@
-"""The reader of a live source: a process that reads, and a thread here that listens, judges and replaces it."""
+"""The reader of a live source: a process that reads, and a thread here that listens, judges, replaces it."""
 
 import random
 import threading
@@ -132,13 +132,15 @@ class ProcessReader:
             if not child.end(grace_s):
                 self._left.append(child)
             child.channel.close()
+        return None
 
     def _unless_new(self, reason: str) -> str:
         """The reason, for a source that was open before."""
         if self._opened.is_set() or self._stopping.is_set():
             return reason
         raise SourceError(
-            f"{self.name} cannot be opened: {reason}\nUnplug it and plug it in again, or restart what serves it."
+            f"{self.name} cannot be opened: {reason}\n"
+            f"Unplug it and plug it in again, or restart what serves it."
         )
 
     def _listen(self, child: Child) -> None:

@@ -86,7 +86,8 @@ class Mapped:
 
 
 def _frame(memory: mmap.mmap | None, offset: int, height: int, width: int) -> Frame:
-    return np.ndarray((height, width, 3), np.uint8, buffer=memory, offset=offset)
+    frame: Frame = np.ndarray((height, width, 3), np.uint8, buffer=memory, offset=offset)
+    return frame
 
 
 def _give_back(out: set[int], channel: Channel, placed: Placed) -> None:

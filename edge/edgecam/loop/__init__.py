@@ -1,4 +1,4 @@
-"""What runs between a camera and the outputs: which frames count, the engine's thread, and the main thread's part.
+"""What runs between cameras and outputs: which frames count, the engine's thread, the main thread's part.
 
-Reader -> Lane (one a camera) -> answering (thread, one engine) -> one slot -> Presenter (main thread) -> sinks
+Reader -> Lane (one a camera) -> answering (thread, one engine) -> Presenter (main thread) -> sinks
 """

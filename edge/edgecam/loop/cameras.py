@@ -22,16 +22,26 @@ _KEPT_WHOLE: Final = frozenset({"photos", "video"})  # every frame of these is a
 class Cameras:
     """Every camera of a run, from the moment that its process starts to the end of `cleanup`."""
 
-    def __init__(self, cleanup: ExitStack, settings: RunSettings, say: Say, opener: str = OPENER) -> None:
-        """Cameras are begun at once, files only when they are read: their frames would be gone."""
+    def __init__(
+        self, cleanup: ExitStack, settings: RunSettings, say: Say, opener: str | None = None
+    ) -> None:
+        """Cameras are begun at once, files only when they are read: their frames would be gone.
+
+        `opener` opens every source, as a live one; None: what the URI says.
+        """
         self.bell = threading.Event()
         self._cleanup, self._settings, self._say, self._opener = cleanup, settings, say, opener
         self._region = None if settings.roi is None else parse_region(settings.roi)
-        self._begun = {uri: self._process(uri) for uri in settings.camera if is_live(uri)}
+        self._begun = [
+            self._process(uri) if opener is not None or is_live(uri) else None for uri in settings.camera
+        ]
 
     def lanes(self, going_on: Callable[[], bool]) -> list[Lane]:
         """Wait until all are open. Raises SourceError for the first that cannot be."""
-        readers = [self._begun.get(uri) or self._read(uri) for uri in self._settings.camera]
+        readers: list[Reader] = [
+            self._read(uri) if begun is None else begun
+            for uri, begun in zip(self._settings.camera, self._begun, strict=True)
+        ]
         for reader in readers:
             if isinstance(reader, ProcessReader):
                 reader.wait_open(going_on)
@@ -51,7 +61,9 @@ class Cameras:
         return reader
 
     def _process(self, uri: str) -> ProcessReader:
-        reader = ProcessReader(Job(uri, self._settings.realtime, self._opener), self._say, bell=self.bell)
+        reader = ProcessReader(
+            Job(uri, self._settings.realtime, self._opener or OPENER), self._say, bell=self.bell
+        )
         self._cleanup.callback(reader.stop)
         return reader
 

@@ -4,14 +4,13 @@ from edgecam.loop.gate import Gate
 from edgecam.loop.motion import Motion
 from edgecam.loop.region import Region
 from edgecam.recognise import Look
-from edgecam.sources.health import Health
 from edgecam.sources.newest import Ended
 from edgecam.sources.reader import Reader
 from edgecam.status import CameraStatus
 
 
 class Lane:
-    """`next_look` belongs to the engine's thread, `processed` to the main one; all else may be read anywhere."""
+    """`next_look` belongs to the engine's thread, `processed` to the main one; all may be read anywhere."""
 
     def __init__(
         self,
@@ -23,7 +22,7 @@ class Lane:
     ) -> None:
         self.name, self.reader = name, reader
         self.gate, self.region, self.motion = gate or Gate(), region, motion
-        self.processed = 0  # frames whose result went to every output
+        self.processed = 0  # frames whose result reached the main thread
         self.still = 0  # frames that were passed over since nothing had moved
         self.ended = False
         self.served = -float("inf")  # when the engine last looked at this camera
@@ -60,14 +59,9 @@ class Lane:
         self._passed_over += status.captured - status.processed - status.skipped
 
     def status(self) -> CameraStatus:
-        """How the camera is now, with every count."""
-        return self._status(self.reader.health())
-
-    def changes(self) -> list[CameraStatus]:
-        """Every change of state since this was last asked, oldest first."""
-        return [self._status(health) for health in self.reader.changes()]
-
-    def _status(self, health: Health) -> CameraStatus:
+        """How the camera is now, with every count. From the main thread."""
+        passed_over, still = self._passed_over, self.still  # before what was captured: never too many
+        health = self.reader.health()
         return CameraStatus(
             camera=self.name,
             state=health.state,
@@ -75,8 +69,15 @@ class Lane:
             detail=health.detail,
             captured=health.captured,
             processed=self.processed,
-            skipped=health.skipped + self._passed_over,
+            skipped=health.skipped + passed_over,
             lost=health.lost,
             captured_at=health.captured_at,
-            still=self.still,
+            still=still,
         )
+
+    def changes(self) -> list[CameraStatus]:
+        """Every change of state since this was last asked, oldest first, with the counts of now."""
+        return [
+            self.status()._replace(state=then.state, since=then.since, detail=then.detail, lost=then.lost)
+            for then in self.reader.changes()
+        ]

@@ -60,6 +60,7 @@ class Presenter:
         self._last = self._now()
         self._first = self._first if self.frames else self._last
         self.frames += 1
+        seen.lane.processed += 1
         self._skipped[seen.lane.name] = seen.result.skipped
         times = self._times[seen.lane.name]
         times.append(self._last)
@@ -73,7 +74,6 @@ class Presenter:
             overlay.draw(seen.frame, result, _rate(times))
         for sink in self._sinks:
             sink.write(seen.frame, result)
-        seen.lane.processed += 1
 
     def look_after(self) -> None:
         """Tell of every change of a camera's state, and of every camera once a second."""

@@ -1,6 +1,5 @@
 """Frames over shared memory: whose slot is whose, and nothing torn, lost or left behind."""
 
-import os
 import socket
 import threading
 from collections.abc import Iterator
@@ -14,6 +13,7 @@ from hypothesis import strategies as st
 from edgecam.isolation.channel import Channel, Closed, Freed, Message, Placed, Ring, Told, told
 from edgecam.isolation.ring import SLOTS, SPARE, Mapped, Writer
 from edgecam_engines.engine import Frame
+from faults.witness import open_files
 
 
 def pair() -> tuple[Channel, Channel]:
@@ -176,10 +176,7 @@ def test_the_receiver_is_told_when_it_keeps_too_many(ends: tuple[Channel, Channe
 
 
 def test_rings_leave_no_file_descriptor_and_no_name_behind() -> None:
-    def descriptors() -> int:
-        return len(os.listdir("/proc/self/fd"))
-
-    before, names = descriptors(), set(Path("/dev/shm").iterdir())
+    before, names = open_files(), set(Path("/dev/shm").iterdir())
     ours, theirs = pair()
     writer, receiver = Writer(theirs), Receiver(ours)
     for number in range(1, 50):
@@ -189,4 +186,4 @@ def test_rings_leave_no_file_descriptor_and_no_name_behind() -> None:
     del writer, receiver
     ours.close()
     theirs.close()
-    assert descriptors() == before
+    assert open_files() == before
