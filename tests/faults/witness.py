@@ -32,7 +32,7 @@ class Witness:
         self.arrived: list[float] = []  # on the monotonic clock
         self.shapes: set[tuple[int, ...]] = set()
         self.statuses: list[CameraStatus] = []
-        self._done, self._oldest_s = done, oldest_s
+        self._done, self._oldest_s, self._finished = done, oldest_s, False
         self._made: dict[str, float] = defaultdict(float)
         self._number: dict[str, int] = defaultdict(lambda: -1)
 
@@ -76,7 +76,8 @@ class Witness:
         return [status for status in self.statuses if status.camera == camera][-1]
 
     def _end_if_done(self) -> None:
-        if self._done(self):
+        if not self._finished and self._done(self):
+            self._finished = True
             raise Finished
 
 

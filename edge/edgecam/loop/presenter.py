@@ -85,14 +85,17 @@ class Presenter:
             self._tell_states()
 
     def finish(self) -> None:
-        """No more results: end what is open, and tell the last counts."""
+        """No more results: end what is open, and tell the last counts. To each, whoever else is gone."""
         for lane in self._lanes:
             lane.close()
-        with suppress(Finished):
-            for camera, rules in self._rules.items():
-                if (decider := rules.deciders.get(camera)) is not None:
-                    self._tell(decider.close(self._utc()))
-            self._tell_states()
+        deciders = [rules.deciders.get(camera) for camera, rules in self._rules.items()]
+        ends = [event for each in deciders if each is not None for event in each.close(self._utc())]
+        for listener in self._listeners:
+            with suppress(Finished):
+                for event in ends:
+                    listener.event(event)
+                for lane in self._lanes:
+                    listener.status(lane.status())
 
     def _enforce(self, rules: Rules, camera: str) -> None:
         """What was seen under earlier rules ends with them."""
