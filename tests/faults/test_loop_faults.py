@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
+from itertools import pairwise
 from pathlib import Path
 
 import psutil
@@ -111,7 +112,7 @@ def test_a_frozen_reader_is_replaced_though_nobody_thaws_it(bundle: Path) -> Non
 
     with meanwhile(freeze):
         run(bundle, witness, uri())
-    gap = max(later - earlier for earlier, later in zip(witness.arrived, witness.arrived[1:], strict=False))
+    gap = max(later - earlier for earlier, later in pairwise(witness.arrived))
     assert 4.5 < gap < 8.0, "five seconds of patience, and a moment to start another one"
 
 

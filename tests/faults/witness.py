@@ -1,7 +1,7 @@
 """A sink and listener that believes nothing: what it is given must prove itself by its own pixels."""
 
 import time
-from collections import defaultdict
+from collections import defaultdict, deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Final
@@ -26,10 +26,13 @@ class Witness:
 
     pictures = False
 
-    def __init__(self, done: Callable[["Witness"], bool], oldest_s: float = 1.0) -> None:
+    def __init__(
+        self, done: Callable[["Witness"], bool], oldest_s: float = 1.0, keep: int | None = None
+    ) -> None:
+        """`keep`: how many of the last ages and times of arrival are kept; None: all."""
         self.frames: dict[str, int] = defaultdict(int)
-        self.ages_ms: list[float] = []
-        self.arrived: list[float] = []  # on the monotonic clock
+        self.ages_ms: deque[float] = deque(maxlen=keep)
+        self.arrived: deque[float] = deque(maxlen=keep)  # on the monotonic clock
         self.shapes: set[tuple[int, ...]] = set()
         self.statuses: list[CameraStatus] = []
         self._done, self._oldest_s, self._finished = done, oldest_s, False
