@@ -1,4 +1,4 @@
-"""Many frames through the real loop, and what it holds meanwhile: memory, descriptors, threads, shared memory."""
+"""Many frames through the real loop, and what it holds meanwhile: memory, descriptors, threads."""
 
 from collections.abc import Callable
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Short forms of what `tests/benchmarks/soak.py` and `faults.py` do for hours."""
+"""Short forms of what `tests/benchmarks/soak.py` and `fault_storm.py` do for hours."""
 
 from pathlib import Path
 
