@@ -40,7 +40,8 @@ def main() -> None:
     lost = {camera: storm.witness.last(camera).lost for camera in storm.witness.frames}
     show(
         f"{storm.sent} faults in {time.monotonic() - began:.0f} s, "
-        f"{sum(storm.witness.frames.values())} frames, all fresh, whole and counted; cameras lost {sum(lost.values())} times; "
+        f"{sum(storm.witness.frames.values())} frames, all fresh, whole and counted; "
+        f"cameras lost {sum(lost.values())} times; "
         f"left behind: {len(readers())} processes, {open_files() - files} descriptors",
         ("fault", "awaited", "recovery s: median", "p99", "longest"),
         [

@@ -1,4 +1,4 @@
-"""What the two processes say to each other: one short message at a time, and file descriptors beside them."""
+"""What the two processes say to each other, apart from frames: one short message at a time."""
 
 import json
 import select
@@ -8,8 +8,7 @@ from typing import Any, Final, NamedTuple
 
 LONGEST: Final = 32 << 10  # bytes of a message; a socket buffer holds several
 _WORDS: Final = 4000  # characters of one text in it
-_PLACED: Final = struct.Struct("=cBBIIQd")
-_RING: Final = struct.Struct("=cBBQ")
+_BEAT: Final = struct.Struct("=cQd")
 _FREED: Final = struct.Struct("=cBB")
 
 
@@ -17,30 +16,24 @@ class Closed(Exception):
     """Nobody is at the other end any more."""
 
 
-class Placed(NamedTuple):
-    """The child: a slot holds a frame, which is the parent's from now on."""
+class End(socket.socket):
+    """One end of a pair, closed with the last reference to it: a frame's end may have to tell at any time."""
 
-    ring: int  # which ring, modulo 256
-    slot: int
-    height: int
-    width: int
-    number: int  # counts every frame that this process grabbed, from 0
-    captured: float  # on the monotonic clock, which all processes of a machine share
+    def __del__(self) -> None:
+        self.close()
 
 
-class Ring(NamedTuple):
-    """The child: frames come in this memory from now on."""
+class Beat(NamedTuple):
+    """The child: frames come."""
 
-    ring: int
-    slots: int
-    slot_bytes: int
-    fd: int = -1
+    captured: int  # frames that this process grabbed so far
+    at: float  # when the last of them was captured, on the monotonic clock, which all processes share
 
 
 class Freed(NamedTuple):
     """The parent: a slot is the child's again."""
 
-    ring: int
+    ring: int  # modulo 256
     slot: int
 
 
@@ -56,7 +49,7 @@ class Told(NamedTuple):
         return str(self.about.get("words", ""))
 
 
-Message = Placed | Ring | Freed | Told
+Message = Beat | Freed | Told
 
 
 class Channel:
@@ -69,44 +62,37 @@ class Channel:
 
     def send(self, message: Message) -> None:
         """Raises Closed. What fills the other end's buffer (nobody reads there) is lost as well."""
-        fds = [message.fd] if isinstance(message, Ring) else []
         try:
-            socket.send_fds(self._end, [_packed(message)], fds, socket.MSG_DONTWAIT | socket.MSG_NOSIGNAL)
+            self._end.send(_packed(message), socket.MSG_DONTWAIT | socket.MSG_NOSIGNAL)
         except OSError as error:
             raise Closed from error
 
     def receive(self, timeout: float = 0.0) -> Message | None:
         """The next message, None after `timeout` seconds without one. Raises Closed after the last."""
         try:
-            if not self._poll.poll(max(0.0, timeout) * 1e3):
+            if timeout > 0 and not self._poll.poll(timeout * 1e3):
                 return None
-            content, fds = self._received()
+            content = received(self._end)
         except BlockingIOError:
             return None
         except OSError as error:
             raise Closed from error
         if not content:
             raise Closed
-        return _unpacked(content, fds)
-
-    def _received(self) -> tuple[bytes, list[int]]:
-        flags = socket.MSG_DONTWAIT | socket.MSG_CMSG_CLOEXEC
-        try:
-            return socket.recv_fds(self._end, LONGEST, 1, flags)[:2]
-        except ConnectionResetError:
-            # Told once, and first, when the other end died without reading; its last messages are still here.
-            return socket.recv_fds(self._end, LONGEST, 1, flags)[:2]
+        return _unpacked(content)
 
     def hang_up(self) -> None:
         """Wake whoever waits at either end. Safe from any thread, and twice."""
         try:
             self._end.shutdown(socket.SHUT_RDWR)
-        except OSError:  # it is closed already
+        except OSError:  # the other end did already
             return
 
-    def close(self) -> None:
-        """Nobody may wait in `receive` any more."""
-        self._end.close()
+
+def pair() -> tuple[End, End]:
+    """Two ends between which messages stay apart."""
+    one, other = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    return End(fileno=one.detach()), End(fileno=other.detach())
 
 
 def told(what: str, words: str = "", **about: Any) -> Told:
@@ -114,23 +100,27 @@ def told(what: str, words: str = "", **about: Any) -> Told:
     return Told(what, {"words": words[:_WORDS], **about})
 
 
+def received(end: socket.socket) -> bytes:
+    """A message that is there, or raises BlockingIOError; empty when the other end is closed."""
+    try:
+        return end.recv(LONGEST, socket.MSG_DONTWAIT)
+    except ConnectionResetError:
+        # Told once, and first, when the other end died without reading; its last messages are still here.
+        return end.recv(LONGEST, socket.MSG_DONTWAIT)
+
+
 def _packed(message: Message) -> bytes:
-    if isinstance(message, Placed):
-        return _PLACED.pack(b"P", *message)
-    if isinstance(message, Ring):
-        return _RING.pack(b"R", message.ring, message.slots, message.slot_bytes)
+    if isinstance(message, Beat):
+        return _BEAT.pack(b"B", *message)
     if isinstance(message, Freed):
         return _FREED.pack(b"F", *message)
     return b"T" + json.dumps(message).encode()
 
 
-def _unpacked(content: bytes, fds: list[int]) -> Message:
+def _unpacked(content: bytes) -> Message:
     kind = content[:1]
-    if kind == b"P":
-        return Placed(*_PLACED.unpack(content)[1:])
-    if kind == b"R":
-        _, ring, slots, slot_bytes = _RING.unpack(content)
-        return Ring(ring, slots, slot_bytes, fds[0])
+    if kind == b"B":
+        return Beat(*_BEAT.unpack(content)[1:])
     if kind == b"F":
         return Freed(*_FREED.unpack(content)[1:])
     return Told(*json.loads(content[1:]))

@@ -18,9 +18,10 @@ from typing import Any, Final
 
 from edgecam import memory
 from edgecam.isolation.backlog import Backlog
-from edgecam.isolation.channel import Channel, Closed, Told, told
+from edgecam.isolation.channel import Beat, Channel, Closed, Told, told
+from edgecam.isolation.mailbox import Outbox
 from edgecam.isolation.pauses import pauses
-from edgecam.isolation.ring import Writer
+from edgecam.isolation.writer import Writer
 from edgecam.sources.paced import Paced
 from edgecam.sources.source import Source
 from edgecam.threads import one_opencv_thread
@@ -30,19 +31,22 @@ _PR_SET_PDEATHSIG: Final = 1
 _PR_SET_NAME: Final = 15
 # A library that leaks with each failed attempt is not kept for a month.
 ATTEMPTS: Final = 200
+BEAT_S: Final = 0.2  # our parent learns so often that frames come, whether it takes them or not
 
 
 def main() -> None:
-    """Arguments: the number of the socket, and the process that must be our parent."""
-    _die_with(int(sys.argv[2]))
+    """Arguments: our parent's process, and three sockets: to talk, to give frames, to take them back."""
+    parent, *numbers = map(int, sys.argv[1:])
+    _die_with(parent)
     for number in (signal.SIGINT, signal.SIGTERM):
         # Meant for the loop, which ends us. Not SIG_IGN, which programs that a source starts would inherit.
         signal.signal(number, _not_for_us)
     memory.share()
-    channel = Channel(socket.socket(fileno=int(sys.argv[1])))
+    talk, give, take = (socket.socket(fileno=number) for number in numbers)
+    channel = Channel(talk)
     with suppress(Closed), one_opencv_thread():
         try:
-            _read(channel, _asked(channel).about)
+            _read(channel, Outbox(give, take), _asked(channel).about)
         except Closed:
             raise
         except Exception:
@@ -68,13 +72,13 @@ def _asked(channel: Channel) -> Told:
     return message
 
 
-def _read(channel: Channel, about: dict[str, Any]) -> None:
+def _read(channel: Channel, outbox: Outbox, about: dict[str, Any]) -> None:
     source = _opened(channel, about)
     if source is None:
         return
-    with closing(source):
+    with closing(source), closing(Writer(channel, outbox)) as writer:
         channel.send(told("opened", name=source.name, fps=source.fps))
-        _hand_over(channel, source)
+        _hand_over(channel, source, writer)
 
 
 def _opened(channel: Channel, about: dict[str, Any]) -> Source | None:
@@ -92,18 +96,22 @@ def _opened(channel: Channel, about: dict[str, Any]) -> Source | None:
     return None
 
 
-def _hand_over(channel: Channel, source: Source) -> None:
+def _hand_over(channel: Channel, source: Source, writer: Writer) -> None:
     """Every frame until the source is over or lost. Raises Closed when nobody listens any more."""
-    writer, backlog = Writer(channel), Backlog()
-    number = 0
+    backlog = Backlog()
+    number, told_at = 0, -BEAT_S
     try:
         asked = time.monotonic()
         while source.grab():
             got = time.monotonic()
             stamp = source.stamp()
             frame = source.retrieve()
+            captured = got if stamp is None else min(stamp, got)
             if stamp is not None or backlog.fresh(asked, got):
-                writer.put(frame, number, got if stamp is None else min(stamp, got))
+                writer.put(frame, number, captured)
+                if got - told_at >= BEAT_S:
+                    channel.send(Beat(number + 1, captured))
+                    told_at = got
             else:
                 writer.collect()
             number += 1

@@ -2,14 +2,14 @@
 
 import os
 import signal
-import socket
 import subprocess
 import sys
 import time
 from contextlib import suppress
 from typing import Final, NamedTuple
 
-from edgecam.isolation.channel import Channel, Closed, Told
+from edgecam.isolation.channel import Channel, Closed, Told, pair
+from edgecam.isolation.mailbox import Inbox
 
 OPENER: Final = "edgecam.sources:open_source"
 EXIT_LOOK_S: Final = 0.005
@@ -30,27 +30,24 @@ class Job(NamedTuple):
 
 
 class Child:
-    """One reader process and our end of the channel to it."""
+    """One reader process and our ends of what connects us."""
 
     def __init__(self, job: Job) -> None:
-        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        with theirs:
+        ours, theirs = pair()
+        giving, taking = pair()
+        with theirs, giving:
+            sockets = [end.fileno() for end in (theirs, giving, taking)]
+            numbers = map(str, (os.getpid(), *sockets))
             self._process = subprocess.Popen(
-                [
-                    sys.executable,
-                    "-c",
-                    _BOOT,
-                    str(theirs.fileno()),
-                    str(os.getpid()),
-                    os.pathsep.join(sys.path),
-                ],
-                pass_fds=[theirs.fileno()],
+                [sys.executable, "-c", _BOOT, *numbers, os.pathsep.join(sys.path)],
+                pass_fds=sockets,
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL,  # ours belongs to the JSON lines
                 start_new_session=True,  # Ctrl-C is for us; and what it starts can be killed with it
             )
         self.pid = self._process.pid
         self.channel = Channel(ours)
+        self.inbox = Inbox(taking, self.channel)
         with suppress(Closed):
             # Not as an argument: a URI may hold a password, and everybody sees arguments.
             self.channel.send(Told("read", job._asdict()))

@@ -3,15 +3,16 @@
 import random
 import threading
 from collections.abc import Callable
-from typing import Final
+from typing import Final, NamedTuple
 
-from edgecam.isolation.channel import Closed, Placed, Ring, Told
+from edgecam.isolation.channel import Beat, Closed, Told
+from edgecam.isolation.mailbox import Inbox
 from edgecam.isolation.patience import Patience, Watch
 from edgecam.isolation.pauses import pauses
 from edgecam.isolation.process import Child, Job
-from edgecam.isolation.ring import Mapped
+from edgecam.sources.bell import Bell
 from edgecam.sources.health import Book, Health
-from edgecam.sources.newest import Slot
+from edgecam.sources.newest import Ended
 from edgecam.sources.reader import Clock
 from edgecam.sources.source import Shot
 from edgecam_engines.errors import SourceError
@@ -21,6 +22,20 @@ GRACE_S: Final = 1.0  # for a reader to give its device back at the end
 JOIN_S: Final = 5.0
 LOOK_S: Final = 0.05  # how often somebody who waits for the opening may leave
 RETRYING: Final = "Trying again until it is back."
+
+
+class Connection(NamedTuple):
+    """Where frames come from now."""
+
+    inbox: Inbox | None
+    first: int  # number of the process's frame 0
+
+
+class Taken(NamedTuple):
+    """What came out of the mailbox so far; replaced whole."""
+
+    handed_out: int
+    last: int  # number of the last frame, handed out or too old
 
 
 class ProcessReader:
@@ -38,22 +53,21 @@ class ProcessReader:
         *,
         clock: Clock = Clock(),  # noqa: B008 - a constant
         patience: Patience = Patience(),  # noqa: B008 - a constant
-        bell: threading.Event | None = None,
+        bell: Bell | None = None,
         rng: random.Random | None = None,
     ) -> None:
         self.name, self.fps = "the camera", 30.0  # until the source says otherwise
         self._job, self._say, self._clock, self._patience = job, say, clock, patience
-        self._rng = rng or random.Random()
+        self._bell, self._rng = bell or Bell(), rng or random.Random()
         self._book = Book(clock.utc)
-        self._slot: Slot[Shot] = Slot(replace=True, bell=bell)
-        self._taken = 0
+        self._lock = threading.Lock()  # between taking a frame and going over to another process
+        self._connection, self._taken = Connection(None, 0), Taken(0, -1)
         self._opened = threading.Event()
-        self._over = threading.Event()
+        self._over = threading.Event()  # set after `_error`
+        self._error: BaseException | None = None
         self._stopping = threading.Event()
         self._child: Child | None = None
-        self._ring: Mapped | None = None
         self._left: list[Child] = []  # killed, but held by the kernel
-        self._base = 0  # number of the present process's frame 0
         self._pauses = pauses(self._rng)
         self._thread = threading.Thread(target=self._run, name="edgecam-read", daemon=True)
         self._thread.start()
@@ -65,40 +79,61 @@ class ProcessReader:
 
     def wait_open(self, going_on: Callable[[], bool] = lambda: True) -> None:
         """Until the source is open, or `going_on` says no. Raises SourceError when it cannot be opened."""
-        while not self._opened.wait(LOOK_S):
+        while not self._opened.wait(LOOK_S) and going_on():
             if self._over.is_set():
-                self._slot.take(0.0)
-            if self._over.is_set() or not going_on():
-                return
+                raise self._error or Ended
 
     def take(self, timeout: float) -> Shot | None:
-        shot = self._slot.take(timeout)
-        if shot is None:
-            return None
-        if not self._fresh(shot, self._clock.monotonic()):
-            self._book.skip()
-            return None
-        skipped = shot.number - self._taken
-        self._taken += 1
-        ring = self._ring
-        if ring is not None and ring.crowded:
-            shot = shot._replace(frame=shot.frame.copy())
-        return shot._replace(skipped=skipped)
+        deadline = self._clock.monotonic() + timeout
+        while True:
+            over = self._over.is_set()  # asked first: what was given before the end comes before the end
+            if (shot := self._newest()) is not None:
+                return shot
+            if over:
+                raise self._error or Ended
+            if timeout <= 0 or not self._bell.wait(deadline - self._clock.monotonic()):
+                return None
 
     def health(self) -> Health:
-        replaced = self._slot.replaced  # before what was captured, which is then never too few
-        now = self._book.now
-        return now._replace(skipped=now.skipped + replaced)
+        taken, now = self._taken, self._book.now  # in this order: what was taken had been captured
+        waiting = taken.last < now.captured - 1
+        return now._replace(skipped=now.captured - taken.handed_out - waiting)
 
     def changes(self) -> list[Health]:
         return self._book.changes()
 
     def stop(self) -> None:
         self._stopping.set()
-        self._slot.abandon()
         if (child := self._child) is not None:
             child.channel.hang_up()
         self._thread.join(JOIN_S)
+        self._connection, self._child = Connection(None, 0), None
+
+    def _newest(self) -> Shot | None:
+        """What lies in the mailbox, if it is fresh."""
+        with self._lock:
+            inbox, first = self._connection
+            found = None if inbox is None else inbox.take()
+            if found is None:
+                return None
+            frame, placed = found
+            number, captured_at = first + placed.number, self._date(placed.captured)
+            self._book.gave(number + 1, captured_at)
+        count = self._taken.handed_out
+        if not self._fresh(placed.captured):
+            self._taken = Taken(count, number)
+            return None
+        self._taken = Taken(count + 1, number)
+        return Shot(frame, number, placed.captured, captured_at, number - count)
+
+    def _fresh(self, captured: float) -> bool:
+        return self._clock.monotonic() - captured < self._patience.of(self.fps).stalled_s
+
+    def _date(self, captured: float) -> float:
+        """From the age, not from the child's calendar: it may have been set in between."""
+        return self._clock.utc() - max(0.0, self._clock.monotonic() - captured)
+
+    # ---- the thread that listens
 
     def _run(self) -> None:
         try:
@@ -106,17 +141,17 @@ class ProcessReader:
                 self._lose(reason)
                 self._stopping.wait(next(self._pauses))
         except BaseException as error:
-            self._slot.close(error)
-        else:
-            self._slot.close()
+            self._error = error
         finally:
             self._over.set()
+            self._bell.ring()
 
     def _attend(self) -> str | None:
         """One process from its start to its end. Why it ended; None when there is nothing more to read."""
         self._left = [child for child in self._left if not child.end()]
         child = self._child = Child(self._job)
-        self._ring, self._base = None, self._book.now.captured
+        self._connect(child.inbox)
+        self._bell.listen(child.inbox.fileno())
         grace_s = GRACE_S
         try:
             self._listen(child)
@@ -131,8 +166,16 @@ class ProcessReader:
         finally:
             if not child.end(grace_s):
                 self._left.append(child)
-            child.channel.close()
+            self._bell.unlisten(child.inbox.fileno())
         return None
+
+    def _connect(self, inbox: Inbox) -> None:
+        """Frames come from there now. What is left of the process before was captured, and nobody took it."""
+        with self._lock:
+            before, first = self._connection
+            if before is not None and (left := before.take()) is not None:
+                self._book.gave(first + left[1].number + 1)
+            self._connection = Connection(inbox, self._book.now.captured)
 
     def _unless_new(self, reason: str) -> str:
         """The reason, for a source that was open before."""
@@ -148,37 +191,18 @@ class ProcessReader:
         watch = Watch(self._patience, self._clock.monotonic())
         while not self._stopping.is_set():  # asked after `_child` was set: `stop` hangs up, or is seen here
             message = child.channel.receive(watch.until_next(self._clock.monotonic()))
-            if isinstance(message, Placed):
-                self._frame(message, watch)
-            elif isinstance(message, Ring):
-                self._ring = Mapped(message, child.channel)
+            if isinstance(message, Beat):
+                self._beat(message, watch)
             elif isinstance(message, Told):
                 self._told(message, watch)
             else:
                 self._judge(watch)
 
-    def _frame(self, placed: Placed, watch: Watch) -> None:
-        assert self._ring is not None, "a ring comes before its frames"
-        now = self._clock.monotonic()
-        shot = Shot(
-            self._ring.frame(placed),
-            self._base + placed.number,
-            placed.captured,
-            # From the age, not from the child's calendar: it may have been set in between.
-            self._clock.utc() - max(0.0, now - placed.captured),
-        )
-        self._book.gave(shot.number + 1, shot.captured_at)
-        if not self._fresh(shot, now):
-            self._book.skip()
+    def _beat(self, beat: Beat, watch: Watch) -> None:
+        self._book.gave(self._connection.first + beat.captured, self._date(beat.at))
+        if not self._fresh(beat.at):
             return
-        watch.heard(now)
-        self._live()
-        self._slot.put(shot)
-
-    def _fresh(self, shot: Shot, now: float) -> bool:
-        return now - shot.captured < self._patience.of(self.fps).stalled_s
-
-    def _live(self) -> None:
+        watch.heard(self._clock.monotonic())
         before = self._book.now.state
         if self._book.turn("live"):
             self._pauses = pauses(self._rng)
@@ -197,7 +221,7 @@ class ProcessReader:
             watch.heard(now)
             self._still_away(told.words)
         else:
-            self._book.missed(self._base + int(told.about.get("frames", 0)))
+            self._book.gave(self._connection.first + int(told.about.get("frames", 0)))
             raise _Over(self._why(told))
 
     def _why(self, told: Told) -> str | None:

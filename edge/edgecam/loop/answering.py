@@ -9,6 +9,7 @@ from edgecam.loop.lane import Lane
 from edgecam.loop.rules import Holder, Rules
 from edgecam.recognise import Look, recognise_all
 from edgecam.result import Result
+from edgecam.sources.bell import Bell
 from edgecam.sources.newest import Slot
 from edgecam_engines.engine import Engine, Frame
 
@@ -26,7 +27,7 @@ class Seen(NamedTuple):
 
 
 def start_answering(
-    cleanup: ExitStack, lanes: list[Lane], engine: Engine, rules: Holder, bell: threading.Event, batch: int
+    cleanup: ExitStack, lanes: list[Lane], engine: Engine, rules: Holder, bell: Bell, batch: int
 ) -> Slot[Seen]:
     """Start the thread; what it finds, or what went wrong, comes out of the slot.
 
@@ -39,7 +40,6 @@ def start_answering(
     def work() -> None:
         try:
             while going.is_set() and not all(lane.ended for lane in lanes):
-                bell.clear()  # before looking, so that what comes from now on rings it again
                 if not _answer(lanes, engine, rules.now, batch, results):
                     bell.wait(_patience(lanes))
             results.close()
@@ -50,7 +50,7 @@ def start_answering(
 
     def end() -> None:
         going.clear()
-        bell.set()
+        bell.ring()
         results.abandon()
         thread.join(JOIN_S)
 

@@ -1,6 +1,5 @@
 """Opening what `--camera` names: live sources in processes of their own, files and folders in a thread."""
 
-import threading
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from typing import Final
@@ -13,6 +12,7 @@ from edgecam.loop.motion import Motion
 from edgecam.loop.region import parse_region
 from edgecam.settings import RunSettings
 from edgecam.sources import kind_of, open_source
+from edgecam.sources.bell import Bell
 from edgecam.sources.reader import Reader, ThreadReader
 
 Say = Callable[[str], None]
@@ -29,7 +29,7 @@ class Cameras:
 
         `opener` opens every source, as a live one; None: what the URI says.
         """
-        self.bell = threading.Event()
+        self.bell = Bell()
         self._cleanup, self._settings, self._say, self._opener = cleanup, settings, say, opener
         self._region = None if settings.roi is None else parse_region(settings.roi)
         self._begun = [

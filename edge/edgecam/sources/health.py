@@ -57,23 +57,9 @@ class Book:
             self._changes.append(self._now)
             return changed
 
-    def gave(self, captured: int, captured_at: float) -> None:
-        """The source has given `captured` frames; those that no message told of are skipped."""
+    def gave(self, captured: int, captured_at: float | None = None) -> None:
+        """The source has given so many frames, if that is more than was known; when the last was captured."""
         with self._lock:
-            untold = captured - self._now.captured - 1
-            self._now = self._now._replace(
-                captured=captured, captured_at=captured_at, skipped=self._now.skipped + untold
-            )
-
-    def skip(self, frames: int = 1) -> None:
-        """Frames that were given and will not be taken."""
-        with self._lock:
-            self._now = self._now._replace(skipped=self._now.skipped + frames)
-
-    def missed(self, captured: int) -> None:
-        """The source has given `captured` frames in all; those that nobody told of are skipped."""
-        with self._lock:
-            untold = max(0, captured - self._now.captured)
-            self._now = self._now._replace(
-                captured=self._now.captured + untold, skipped=self._now.skipped + untold
-            )
+            if captured > self._now.captured:
+                at = self._now.captured_at if captured_at is None else captured_at
+                self._now = self._now._replace(captured=captured, captured_at=at)

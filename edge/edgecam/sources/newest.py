@@ -1,6 +1,7 @@
 """One place between two threads: what is handed over is never older than it needs to be."""
 
 import threading
+from collections.abc import Callable
 from typing import Generic, TypeVar
 
 Item = TypeVar("Item")
@@ -13,12 +14,12 @@ class Ended(Exception):
 class Slot(Generic[Item]):
     """Holds one item. With `replace`, a new item pushes the old one out; without, the giver waits.
 
-    `bell` is rung whenever there may be something to take, for a taker who waits at several slots.
+    `ring` is called whenever there may be something to take, for a taker who waits at several slots.
     """
 
-    def __init__(self, *, replace: bool, bell: threading.Event | None = None) -> None:
+    def __init__(self, *, replace: bool, ring: Callable[[], object] | None = None) -> None:
         self.replaced = 0  # items that were pushed out
-        self._replace, self._bell = replace, bell
+        self._replace, self._bell = replace, ring
         self._changed = threading.Condition()
         self._items: list[Item] = []  # none or one
         self._closed = False
@@ -74,4 +75,4 @@ class Slot(Generic[Item]):
     def _ring(self) -> None:
         self._changed.notify_all()
         if self._bell is not None:
-            self._bell.set()
+            self._bell()

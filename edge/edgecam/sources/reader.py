@@ -6,6 +6,7 @@ from collections.abc import Callable
 from contextlib import closing
 from typing import Final, NamedTuple, Protocol
 
+from edgecam.sources.bell import Bell
 from edgecam.sources.health import Book, Health
 from edgecam.sources.newest import Slot
 from edgecam.sources.source import Shot, Source
@@ -51,12 +52,12 @@ class ThreadReader:
         self,
         source: Source,
         clock: Clock = Clock(),  # noqa: B008 - a constant
-        bell: threading.Event | None = None,
+        bell: Bell | None = None,
     ) -> None:
         self.name, self.live, self.fps = source.name, source.live, source.fps
         self._clock = clock
         self._book = Book(clock.utc)
-        self._slot: Slot[Shot] = Slot(replace=source.live, bell=bell)
+        self._slot: Slot[Shot] = Slot(replace=source.live, ring=None if bell is None else bell.ring)
         self._number = 0  # of the next shot
         self._taken = 0
         self._stopping = threading.Event()
