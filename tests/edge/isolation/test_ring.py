@@ -1,7 +1,7 @@
 """Frames over shared memory: whose slot is whose, and nothing torn, lost or left behind."""
 
-import socket
 import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -10,50 +10,50 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edgecam.isolation.channel import Channel, Closed, Freed, Message, Placed, Ring, Told, told
-from edgecam.isolation.ring import SLOTS, SPARE, Mapped, Writer
+from edgecam.isolation.channel import Beat, Channel, Closed, Freed, Message, Told, pair, told
+from edgecam.isolation.mailbox import Inbox, Outbox, Placed
+from edgecam.isolation.ring import SLOTS
+from edgecam.isolation.writer import Writer
 from edgecam_engines.engine import Frame
 from faults.witness import open_files
 
 
-def pair() -> tuple[Channel, Channel]:
-    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+@pytest.fixture
+def ends() -> tuple[Channel, Channel]:
+    ours, theirs = pair()
     return Channel(ours), Channel(theirs)
 
 
+def writer_and_inbox(slots: int = SLOTS) -> tuple[Writer, Inbox]:
+    """Both sides of a ring in one process."""
+    ours, theirs = pair()
+    giving, taking = pair()
+    shared = type(taking)(fileno=taking.dup().detach())
+    return Writer(Channel(theirs), Outbox(giving, shared), slots), Inbox(taking, Channel(ours))
+
+
 @pytest.fixture
-def ends() -> Iterator[tuple[Channel, Channel]]:
-    both = pair()
-    yield both
-    for end in both:
-        end.close()
+def both() -> Iterator[tuple[Writer, Inbox]]:
+    writer, inbox = writer_and_inbox()
+    yield writer, inbox
+    writer.close()
 
 
 def frame_of(value: int, hw: tuple[int, int] = (4, 6)) -> Frame:
     return np.full((*hw, 3), value % 256, np.uint8)
 
 
-class Receiver:
-    """The parent's side in one object: maps rings, keeps frames."""
+def taken(inbox: Inbox) -> tuple[Frame, Placed]:
+    found = inbox.take()
+    assert found is not None
+    return found
 
-    def __init__(self, channel: Channel) -> None:
-        self.channel = channel
-        self.rings = 0
-        self.mapped: Mapped | None = None
 
-    def frames(self) -> Iterator[tuple[Frame, Placed]]:
-        while (message := self.channel.receive()) is not None:
-            if isinstance(message, Ring):
-                self.mapped = Mapped(message, self.channel)
-                self.rings += 1
-            elif isinstance(message, Placed):
-                assert self.mapped is not None
-                yield self.mapped.frame(message), message
+# ---- words
 
 
 @pytest.mark.parametrize(
-    "message",
-    [Placed(255, 5, 2160, 3840, 2**40, 1.5), Freed(0, 5), Told("opened", {"name": "é", "fps": 1.5})],
+    "message", [Beat(2**40, 1.5), Freed(0, 5), Freed(255, 0), Told("opened", {"name": "é", "fps": 1.5})]
 )
 def test_a_message_arrives_as_it_was_sent(message: Message, ends: tuple[Channel, Channel]) -> None:
     ends[0].send(message)
@@ -70,10 +70,11 @@ def test_words_that_are_too_long_are_cut_and_not_lost(ends: tuple[Channel, Chann
 
 
 def test_what_was_said_before_a_sudden_end_is_still_heard() -> None:
-    parent, child = pair()
+    ours, theirs = pair()
+    parent, child = Channel(ours), Channel(theirs)
     parent.send(Freed(1, 1))  # never read: the kernel tells the parent of a reset first
     child.send(told("lost", "why"))
-    child.close()
+    theirs.close()
     heard = parent.receive(1.0)
     assert isinstance(heard, Told)
     assert heard.words == "why"
@@ -81,7 +82,6 @@ def test_what_was_said_before_a_sudden_end_is_still_heard() -> None:
         parent.receive(1.0)
     with pytest.raises(Closed):
         parent.send(Freed(1, 1))
-    parent.close()
 
 
 def test_hanging_up_wakes_who_waits(ends: tuple[Channel, Channel]) -> None:
@@ -99,91 +99,133 @@ def test_hanging_up_wakes_who_waits(ends: tuple[Channel, Channel]) -> None:
     assert ended == [True]
 
 
-def test_a_frame_is_the_memory_itself_and_may_be_drawn_on(ends: tuple[Channel, Channel]) -> None:
-    writer, receiver = Writer(ends[1]), Receiver(ends[0])
-    assert writer.put(frame_of(7), 0, 1.0)
-    ((frame, placed),) = receiver.frames()
+# ---- frames
+
+
+def test_a_frame_is_the_memory_itself_and_may_be_drawn_on(both: tuple[Writer, Inbox]) -> None:
+    writer, inbox = both
+    assert writer.put(frame_of(7), 3, 1.0)
+    frame, placed = taken(inbox)
     assert (frame == 7).all()
     assert frame.flags.writeable
     assert not frame.flags.owndata
-    assert (placed.number, placed.captured) == (0, 1.0)
+    assert (placed.number, placed.captured) == (3, 1.0)
+    assert inbox.take() is None
 
 
-def test_a_slot_goes_back_with_the_last_reference_to_any_part_of_its_frame(
-    ends: tuple[Channel, Channel],
-) -> None:
-    writer, receiver = Writer(ends[1], slots=2), Receiver(ends[0])
-    writer.put(frame_of(1), 0, 0.0)
-    writer.put(frame_of(2), 1, 0.0)
-    held = [frame for frame, _ in receiver.frames()]
+def test_only_the_newest_frame_is_there_and_the_others_cost_no_slot(both: tuple[Writer, Inbox]) -> None:
+    writer, inbox = both
+    for number in range(10 * SLOTS):
+        assert writer.put(frame_of(number), number, 0.0)
+    frame, placed = taken(inbox)
+    assert placed.number == 10 * SLOTS - 1
+    assert (frame == placed.number % 256).all()
+    assert inbox.take() is None
+
+
+def test_a_slot_goes_back_with_the_last_reference_to_any_part_of_its_frame() -> None:
+    writer, inbox = writer_and_inbox(slots=4)
+    held = []
+    for number in range(2):
+        writer.put(frame_of(number), number, 0.0)
+        held.append(taken(inbox)[0])
     part = held[0][1:, 2:].T
-    assert not writer.put(frame_of(3), 2, 0.0), "both slots are out"
-    held[0] = frame_of(0)
-    assert not writer.put(frame_of(3), 2, 0.0), "a part of the frame is still used"
-    assert (part == 1).all()
-    del part
-    assert writer.put(frame_of(3), 2, 0.0)
-    assert (held[1] == 2).all()
+    held[0] = frame_of(9)
+    for number in range(2, 50):
+        writer.put(frame_of(number), number, 0.0)
+        assert (part == 0).all()
+        assert (held[1] == 1).all()
+    writer.close()
+
+
+def test_whoever_keeps_many_frames_gets_copies_and_the_writer_never_lacks_a_slot(
+    both: tuple[Writer, Inbox],
+) -> None:
+    writer, inbox = both
+    kept = []
+    for number in range(5 * SLOTS):
+        assert writer.put(frame_of(number), number, 0.0)
+        kept.append(taken(inbox)[0])
+    assert all((frame == number).all() for number, frame in enumerate(kept))
+    assert [frame.flags.owndata for frame in kept] == [False] * (SLOTS - 2) + [True] * (4 * SLOTS + 2)
 
 
 @given(st.lists(st.one_of(st.integers(1, 5), st.none(), st.just(0)), max_size=60), st.integers(0, 2**32))
 def test_no_held_frame_ever_changes_whatever_the_order_of_writing_and_letting_go(
     steps: list[int | None], seed: int
 ) -> None:
-    """A number writes a frame with so many rows, 0 receives, None lets a frame go that chance picks."""
-    ours, theirs = pair()
-    writer, receiver = Writer(theirs), Receiver(ours)
+    """A number writes a frame with so many rows, 0 takes, None lets a frame go that chance picks."""
+    writer, inbox = writer_and_inbox()
     rng = np.random.default_rng(seed)
     held: list[tuple[Frame, Placed]] = []
-    number = 0
+    number, last = 0, -1
     for step in steps:
         if step is None:
             if held:
                 held.pop(int(rng.integers(len(held))))
         elif step == 0:
-            held.extend(receiver.frames())
+            if (found := inbox.take()) is not None:
+                assert found[1].number == number - 1 > last
+                last = number - 1
+                held.append(found)
         else:
-            writer.put(frame_of(number, (step, 4)), number, float(number))
+            assert writer.put(frame_of(number, (step, 4)), number, float(number))
             number += 1
         for frame, placed in held:
             assert frame.shape == (placed.height, placed.width, 3)
             assert (frame == placed.number % 256).all()
-    ours.close()
-    theirs.close()
+    writer.close()
 
 
-def test_a_larger_frame_has_the_ring_remade_and_old_frames_stay_good(ends: tuple[Channel, Channel]) -> None:
-    writer, receiver = Writer(ends[1]), Receiver(ends[0])
-    writer.put(frame_of(1, (4, 4)), 0, 0.0)
-    (small,) = [frame for frame, _ in receiver.frames()]
-    for number in range(1, 4 * SLOTS):
+def test_a_larger_frame_has_the_ring_remade_and_old_frames_stay_good(both: tuple[Writer, Inbox]) -> None:
+    writer, inbox = both
+    writer.put(frame_of(1, (4, 4)), 1, 0.0)
+    small, before = taken(inbox)
+    rings = set()
+    for number in range(2, 4 * SLOTS):
         writer.put(frame_of(number, (40, 40)), number, 0.0)
-        for frame, _ in receiver.frames():
-            assert frame.shape == (40, 40, 3)
-            assert (frame == number).all()
-    assert receiver.rings == 2
+        if number % 3:  # the first frame of a new ring may be one that nobody takes
+            continue
+        frame, placed = taken(inbox)
+        rings.add(placed.ring)
+        assert frame.shape == (40, 40, 3)
+        assert (frame == number).all()
+    assert len(rings) == 1
+    assert before.ring not in rings
     assert (small == 1).all()
 
 
-def test_the_receiver_is_told_when_it_keeps_too_many(ends: tuple[Channel, Channel]) -> None:
-    writer, receiver = Writer(ends[1]), Receiver(ends[0])
-    kept: list[Frame] = []
-    while receiver.mapped is None or not receiver.mapped.crowded:
-        assert writer.put(frame_of(0), 0, 0.0)
-        kept += [frame for frame, _ in receiver.frames()]
-    assert len(kept) == SLOTS - SPARE + 1
-    assert writer.put(frame_of(0), 0, 0.0), "the writer still has a slot"
+def test_taking_and_taking_back_at_once_gives_each_frame_to_one_of_the_two() -> None:
+    writer, inbox = writer_and_inbox()
+    numbers: list[int] = []
+    done = threading.Event()
+
+    def take_all() -> None:
+        while not done.is_set():
+            if (found := inbox.take()) is not None:
+                frame, placed = found
+                assert (frame == placed.number % 256).all(), "written while it was read"
+                numbers.append(placed.number)
+
+    thread = threading.Thread(target=take_all)
+    thread.start()
+    for number in range(1500):
+        assert writer.put(frame_of(number, (20, 30)), number, 0.0)
+        time.sleep(1e-4 * (number % 3))  # sometimes the taker comes between, sometimes at the same moment
+    done.set()
+    thread.join()
+    writer.close()
+    assert len(numbers) > 10
+    assert numbers == sorted(set(numbers))
 
 
 def test_rings_leave_no_file_descriptor_and_no_name_behind() -> None:
     before, names = open_files(), set(Path("/dev/shm").iterdir())
-    ours, theirs = pair()
-    writer, receiver = Writer(theirs), Receiver(ours)
+    writer, inbox = writer_and_inbox()
     for number in range(1, 50):
         writer.put(frame_of(number, (number, 4)), number, 0.0)
-        assert len(list(receiver.frames())) == 1
+        taken(inbox)
     assert set(Path("/dev/shm").iterdir()) <= names
-    del writer, receiver
-    ours.close()
-    theirs.close()
+    writer.close()
+    del writer, inbox
     assert open_files() == before
