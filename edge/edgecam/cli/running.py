@@ -102,7 +102,7 @@ def devices(
     json: Json = False,
 ) -> None:
     """List the cameras of this machine, with their formats, or try one of any kind."""
-    from edgecam.commands.devices import devices  # type: ignore[import-not-found,unused-ignore]
+    from edgecam.commands.devices import devices
 
     devices(camera, json=json)
 

@@ -3,14 +3,13 @@
 import sys
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
 from edgecam import live, logs
 from edgecam.config.kinds import kinds
-from edgecam.config.merge import absolute, differing, keys, settings_of
+from edgecam.config.merge import absolute, settings_of
 from edgecam.config.write import as_toml
-from edgecam.service.keeper import Keeper, keeping
-from edgecam.settings import RunSettings
+from edgecam.service.keeper import keeping
 from edgecam_engines.errors import SettingsError
 
 
@@ -28,7 +27,7 @@ def run(given: Mapping[str, Any], config: Path | None, *, print_config: bool) ->
         return
     logs.use(settings.log)
     with keeping(settings, lambda: settings_of(asked, config)) as keeper:
-        _run_loop(settings, keeper)
+        live.run(settings, keeper=keeper)
 
 
 def typed(given: Mapping[str, Any]) -> dict[str, Any]:
@@ -48,19 +47,3 @@ def _typed(name: str, value: Any) -> Any:
             )
         return {label: levels for label, _, levels in pairs}
     return kind(value)  # the parser of options knows no paths
-
-
-# What the loop of today is told, by the names of its own.
-_KNOWN: Final = (
-    "backend", "head", "record", "max_frames", "threshold", "window", "realtime", "threads", "skip_check"
-)  # fmt: skip
-
-
-def _run_loop(settings: RunSettings, keeper: Keeper) -> None:
-    """The loop still takes single values; what it does not know yet is refused, not ignored."""
-    told = {"bundle", "camera", "json", "log", *_KNOWN}
-    unknown = [name for name in differing(RunSettings(settings.bundle), settings) if name not in told]
-    if unknown or len(settings.camera) > 1:
-        raise SettingsError(f"This edgecam cannot do that yet: {keys(unknown) or 'more than one camera'}.")
-    values = {name: getattr(settings, name) for name in _KNOWN}
-    live.run(settings.bundle, settings.camera[0], json_lines=settings.json, keeper=keeper, **values)
