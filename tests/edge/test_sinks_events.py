@@ -114,6 +114,7 @@ def test_a_cameras_state_is_a_line_when_it_changes_and_no_more(capsys: pytest.Ca
         "skipped": 1,
         "lost": 0,
         "captured_at": "2026-01-31T12:00:00.250Z",
+        "still": 0,
     }
     assert said[1]["captured_at"] is None
 
