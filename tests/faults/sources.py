@@ -67,8 +67,14 @@ class Scripted:
         return self._meet("lose") if _gone(self._path) else True
 
     def retrieve(self) -> Frame:
-        h, w = self._shapes[self._number // self._shape_for % len(self._shapes)]
-        frame = np.full((h, w, 3), self._number % 251, np.uint8)
+        return self._drawn(np.empty(self._shape(), np.uint8))
+
+    def _shape(self) -> tuple[int, ...]:
+        return *self._shapes[self._number // self._shape_for % len(self._shapes)], 3
+
+    def _drawn(self, frame: Frame) -> Frame:
+        frame.fill(self._number % 251)
+        h = len(frame)
         frame.reshape(h, -1)[0, : _PROOF.size] = np.frombuffer(
             _PROOF.pack(self._number, self._made), np.uint8
         )
@@ -90,6 +96,13 @@ class Scripted:
         return False
 
 
+class Filling(Scripted):
+    """Puts its frames where they are wanted, as OpenCV can."""
+
+    def retrieve_into(self, room: Frame, /) -> Frame:
+        return self._drawn(room) if room.shape == self._shape() else self.retrieve()
+
+
 def _gone(path: Path | None) -> bool:
     return path is not None and not path.exists()
 
@@ -103,4 +116,4 @@ def open_scripted(uri: str, say: Say) -> Scripted:
         raise ValueError(script["break"])
     if "slow" in script:
         time.sleep(float(script["slow"]))
-    return Scripted(script)
+    return Filling(script) if "into" in script else Scripted(script)

@@ -202,8 +202,9 @@ def test_a_camera_that_goes_away_is_called_back_within_two_seconds_of_its_return
     ]
 
 
-def test_a_changed_size_in_the_middle_is_just_another_frame() -> None:
-    with reading("fps=200&hw=24x32,48x64,10x10&shape_for=7") as reader:
+@pytest.mark.parametrize("into", ["", "&into=1"])
+def test_a_changed_size_in_the_middle_is_just_another_frame(into: str) -> None:
+    with reading(f"fps=200&hw=24x32,48x64,10x10&shape_for=7{into}") as reader:
         shots = shots_until(reader, 60)
         assert reader.health().lost == 0
     assert {shot.frame.shape for shot in shots} == {(24, 32, 3), (48, 64, 3), (10, 10, 3)}

@@ -23,7 +23,7 @@ from edgecam.isolation.mailbox import Outbox
 from edgecam.isolation.pauses import pauses
 from edgecam.isolation.writer import Writer
 from edgecam.sources.paced import Paced
-from edgecam.sources.source import Source
+from edgecam.sources.source import IntoMemory, Source
 from edgecam.threads import one_opencv_thread
 from edgecam_engines.errors import SourceError
 
@@ -105,7 +105,8 @@ def _hand_over(channel: Channel, source: Source, writer: Writer) -> None:
         while source.grab():
             got = time.monotonic()
             stamp = source.stamp()
-            frame = source.retrieve()
+            room = writer.room() if isinstance(source, IntoMemory) else None
+            frame = source.retrieve() if room is None else source.retrieve_into(room)  # type: ignore[attr-defined]
             captured = got if stamp is None else min(stamp, got)
             if stamp is not None or backlog.fresh(asked, got):
                 writer.put(frame, number, captured)

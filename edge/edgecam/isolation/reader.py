@@ -95,9 +95,10 @@ class ProcessReader:
                 return None
 
     def health(self) -> Health:
-        taken, now = self._taken, self._book.now  # in this order: what was taken had been captured
-        waiting = taken.last < now.captured - 1
-        return now._replace(skipped=now.captured - taken.handed_out - waiting)
+        taken, now = self._taken, self._book.now
+        captured = max(now.captured, taken.last + 1)  # a frame may be taken before its beat comes
+        waiting = taken.last < captured - 1
+        return now._replace(captured=captured, skipped=captured - taken.handed_out - waiting)
 
     def changes(self) -> list[Health]:
         return self._book.changes()
@@ -117,14 +118,11 @@ class ProcessReader:
             if found is None:
                 return None
             frame, placed = found
-            number, captured_at = first + placed.number, self._date(placed.captured)
-            self._book.gave(number + 1, captured_at)
-        count = self._taken.handed_out
-        if not self._fresh(placed.captured):
-            self._taken = Taken(count, number)
+            number, count, fresh = first + placed.number, self._taken.handed_out, self._fresh(placed.captured)
+            self._taken = Taken(count + fresh, number)
+        if not fresh:
             return None
-        self._taken = Taken(count + 1, number)
-        return Shot(frame, number, placed.captured, captured_at, number - count)
+        return Shot(frame, number, placed.captured, self._date(placed.captured), number - count)
 
     def _fresh(self, captured: float) -> bool:
         return self._clock.monotonic() - captured < self._patience.of(self.fps).stalled_s
@@ -173,9 +171,11 @@ class ProcessReader:
         """Frames come from there now. What is left of the process before was captured, and nobody took it."""
         with self._lock:
             before, first = self._connection
+            captured = max(self._book.now.captured, self._taken.last + 1)
             if before is not None and (left := before.take()) is not None:
-                self._book.gave(first + left[1].number + 1)
-            self._connection = Connection(inbox, self._book.now.captured)
+                captured = max(captured, first + left[1].number + 1)
+            self._book.gave(captured)
+            self._connection = Connection(inbox, captured)
 
     def _unless_new(self, reason: str) -> str:
         """The reason, for a source that was open before."""

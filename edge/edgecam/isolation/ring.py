@@ -20,7 +20,7 @@ class Mapped:
 
     def __init__(self, fd: int, ring: int, slots: int, slot_bytes: int, channel: Channel) -> None:
         self._ring, self._slots, self._slot_bytes, self._channel = ring, slots, slot_bytes, channel
-        self._out: set[int] = set()  # slots that frames here still use
+        self._out: dict[int, weakref.ref[Frame]] = {}  # slots that frames here still use
         self._memory = mmap.mmap(fd, slots * slot_bytes)
 
     def frame(self, slot: int, height: int, width: int) -> Frame:
@@ -29,20 +29,17 @@ class Mapped:
         Copied when so many are kept that the writer would be left without a slot.
         """
         frame = view(self._memory, slot * self._slot_bytes, height, width)
-        self._out.add(slot)
+        self._out[slot] = weakref.ref(frame, lambda _: self._give_back(slot))
         crowded = len(self._out) > self._slots - WRITERS
-        back = Freed(self._ring, slot)
-        weakref.finalize(frame, _give_back, self._out, self._channel, back).atexit = False
         return frame.copy() if crowded else frame
+
+    def _give_back(self, slot: int) -> None:
+        del self._out[slot]
+        with suppress(Closed):  # the reader is gone, and its ring with it
+            self._channel.send(Freed(self._ring, slot))
 
 
 def view(memory: mmap.mmap, offset: int, height: int, width: int) -> Frame:
     """Memory as a frame."""
     frame: Frame = np.ndarray((height, width, 3), np.uint8, buffer=memory, offset=offset)
     return frame
-
-
-def _give_back(out: set[int], channel: Channel, freed: Freed) -> None:
-    out.discard(freed.slot)
-    with suppress(Closed):  # the reader is gone, and its ring with it
-        channel.send(freed)

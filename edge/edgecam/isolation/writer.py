@@ -2,6 +2,7 @@
 
 import mmap
 import os
+from typing import NamedTuple
 
 import numpy as np
 
@@ -9,6 +10,13 @@ from edgecam.isolation.channel import Channel, Freed
 from edgecam.isolation.mailbox import Outbox, Placed
 from edgecam.isolation.ring import SLOTS, view
 from edgecam_engines.engine import Frame
+
+
+class Room(NamedTuple):
+    """A slot that was lent to a source."""
+
+    slot: int
+    frame: Frame
 
 
 class Writer:
@@ -25,20 +33,24 @@ class Writer:
         self._fd: int | None = None  # until the parent has taken it
         self._sent = False  # whether a frame of this ring went out and did not come back
         self._free: list[int] = []
+        self._shape: tuple[int, int] | None = None  # of the last frame
+        self._room: Room | None = None
+
+    def room(self) -> Frame | None:
+        """Where the next frame may be put at once, in the shape of the last one; None when there is no place.
+
+        Whoever fills it gives that very array to `put`, which then has nothing to copy.
+        """
+        if self._room is None and self._shape is not None and (slot := self._slot()) is not None:
+            self._room = Room(slot, self._view(slot, *self._shape))
+        return None if self._room is None else self._room.frame
 
     def put(self, frame: Frame, number: int, captured: float) -> bool:
         """Make it the newest one. False when the parent has every slot. Raises Closed."""
-        self.collect()
-        if frame.nbytes > self._slot_bytes:
-            self._remake(frame.nbytes)
-        if not self._free:
-            self._take_back()
-        if not self._free:
+        slot = self._filled(frame)
+        if slot is None:
             return False
-        slot = self._free.pop()  # the last one freed: its memory is in the cache
-        height, width = frame.shape[:2]
-        assert self._memory is not None
-        np.copyto(view(self._memory, slot * self._slot_bytes, height, width), frame)
+        height, width = self._shape = frame.shape[0], frame.shape[1]
         self._take_back()
         placed = Placed(self._ring, self._slots, slot, self._slot_bytes, height, width, number, captured)
         self._outbox.put(placed, self._fd)
@@ -57,6 +69,31 @@ class Writer:
         if self._fd is not None:
             os.close(self._fd)
             self._fd = None
+
+    def _filled(self, frame: Frame) -> int | None:
+        """A slot that holds the frame."""
+        room, self._room = self._room, None
+        if room is not None:
+            if frame is room.frame:
+                return room.slot
+            self._free.append(room.slot)
+        if frame.nbytes > self._slot_bytes:
+            self._remake(frame.nbytes)
+        slot = self._slot()
+        if slot is not None:
+            np.copyto(self._view(slot, frame.shape[0], frame.shape[1]), frame)
+        return slot
+
+    def _slot(self) -> int | None:
+        """One that is ours: the last one freed, whose memory is in the cache."""
+        self.collect()
+        if not self._free:
+            self._take_back()
+        return self._free.pop() if self._free else None
+
+    def _view(self, slot: int, height: int, width: int) -> Frame:
+        assert self._memory is not None
+        return view(self._memory, slot * self._slot_bytes, height, width)
 
     def _take_back(self) -> None:
         """The last frame's slot, where nobody took it; who took it has the ring's memory too."""

@@ -73,7 +73,13 @@ class LiveCapture:
         return True
 
     def retrieve(self) -> Frame:
-        good, frame = self._capture.retrieve()
+        return self._retrieved(None)
+
+    def retrieve_into(self, room: Frame, /) -> Frame:
+        return self._retrieved(room)
+
+    def _retrieved(self, room: Frame | None) -> Frame:
+        good, frame = self._capture.retrieve(room)
         if not good:
             raise SourceError(f"{self.name} gave a frame that cannot be decoded.")
         return frame  # type: ignore[return-value]

@@ -1,6 +1,6 @@
 """The one seam between a camera of any kind and the loop."""
 
-from typing import NamedTuple, Protocol
+from typing import NamedTuple, Protocol, runtime_checkable
 
 from edgecam_engines.engine import Frame
 
@@ -29,6 +29,15 @@ class Source(Protocol):
 
     def close(self) -> None:
         """Give the device back. Safe to call twice."""
+        ...
+
+
+@runtime_checkable
+class IntoMemory(Protocol):
+    """What a source may do besides: put its frame where it is wanted, which saves copying it there."""
+
+    def retrieve_into(self, room: Frame, /) -> Frame:
+        """The frame that was grabbed: `room` itself where it has the frame's shape, else as `retrieve`."""
         ...
 
 

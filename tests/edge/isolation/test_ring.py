@@ -43,6 +43,15 @@ def frame_of(value: int, hw: tuple[int, int] = (4, 6)) -> Frame:
     return np.full((*hw, 3), value % 256, np.uint8)
 
 
+def made(writer: Writer, frame: Frame, into: bool) -> Frame:
+    """A frame as a source gives it: made where the writer wants it, if it can and the shape is right."""
+    room = writer.room() if into else None
+    if room is None or room.shape != frame.shape:
+        return frame
+    room[:] = frame
+    return room
+
+
 def taken(inbox: Inbox) -> tuple[Frame, Placed]:
     found = inbox.take()
     assert found is not None
@@ -113,6 +122,20 @@ def test_a_frame_is_the_memory_itself_and_may_be_drawn_on(both: tuple[Writer, In
     assert inbox.take() is None
 
 
+def test_a_frame_that_is_made_in_its_place_is_not_copied(both: tuple[Writer, Inbox]) -> None:
+    writer, inbox = both
+    assert writer.room() is None, "of what shape?"
+    writer.put(frame_of(1), 0, 0.0)
+    room = writer.room()
+    assert room is not None
+    assert writer.room() is room, "still not filled"
+    room[:] = 2
+    assert writer.put(room, 1, 0.0)
+    frame, placed = taken(inbox)
+    room[:] = 3
+    assert (placed.number, frame[0, 0, 0]) == (1, 3)
+
+
 def test_only_the_newest_frame_is_there_and_the_others_cost_no_slot(both: tuple[Writer, Inbox]) -> None:
     writer, inbox = both
     for number in range(10 * SLOTS):
@@ -150,9 +173,13 @@ def test_whoever_keeps_many_frames_gets_copies_and_the_writer_never_lacks_a_slot
     assert [frame.flags.owndata for frame in kept] == [False] * (SLOTS - 2) + [True] * (4 * SLOTS + 2)
 
 
-@given(st.lists(st.one_of(st.integers(1, 5), st.none(), st.just(0)), max_size=60), st.integers(0, 2**32))
+@given(
+    st.lists(st.one_of(st.integers(1, 5), st.none(), st.just(0)), max_size=60),
+    st.integers(0, 2**32),
+    st.booleans(),
+)
 def test_no_held_frame_ever_changes_whatever_the_order_of_writing_and_letting_go(
-    steps: list[int | None], seed: int
+    steps: list[int | None], seed: int, into: bool
 ) -> None:
     """A number writes a frame with so many rows, 0 takes, None lets a frame go that chance picks."""
     writer, inbox = writer_and_inbox()
@@ -169,7 +196,7 @@ def test_no_held_frame_ever_changes_whatever_the_order_of_writing_and_letting_go
                 last = number - 1
                 held.append(found)
         else:
-            assert writer.put(frame_of(number, (step, 4)), number, float(number))
+            assert writer.put(made(writer, frame_of(number, (step, 4)), into), number, float(number))
             number += 1
         for frame, placed in held:
             assert frame.shape == (placed.height, placed.width, 3)
