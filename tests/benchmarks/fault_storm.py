@@ -6,7 +6,8 @@ Readers are killed, frozen for good, and paused; cameras vanish and return; one 
 last one is over. Frame sizes change all the while. Each frame carries its number and the time at which it was
 made, so one that is stale, torn or delivered twice ends the run. Recovery is the time until *every* camera
 gave a new frame: after a kill, after the return of a camera, and for a frozen reader after it was given up
-(0.8 s here; 5 s in the loop of every day).
+(0.8 s here, 5 s in the loop of every day). One that is frozen while it opens its camera is given up later
+(3 s here, 20 s there), since opening may take long: that is what the longest times are.
 """
 
 import argparse

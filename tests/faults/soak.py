@@ -54,8 +54,8 @@ def growth(samples: list[Sample], of: Callable[[Sample], float]) -> float:
     """From the second tenth to the last, of the former: the first one fills caches."""
     tenth = max(1, len(samples) // 10)
     early, late = samples[tenth : 2 * tenth + 1], samples[-tenth:]
-    before = sum(map(of, early)) / len(early)
-    return (sum(map(of, late)) / len(late) - before) / before
+    before, after = (sum(map(of, part)) / len(part) for part in (early, late))
+    return (after - before) / max(before, 1.0)  # of names in /dev/shm there may be none at all
 
 
 def _sample(frames: int) -> Sample:
