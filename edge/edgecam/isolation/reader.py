@@ -10,6 +10,7 @@ from edgecam.isolation.mailbox import Inbox
 from edgecam.isolation.patience import Patience, Watch
 from edgecam.isolation.pauses import pauses
 from edgecam.isolation.process import Child, Job
+from edgecam.sources import name_of
 from edgecam.sources.bell import Bell
 from edgecam.sources.health import Book, Health
 from edgecam.sources.newest import Ended
@@ -56,7 +57,7 @@ class ProcessReader:
         bell: Bell | None = None,
         rng: random.Random | None = None,
     ) -> None:
-        self.name, self.fps = "the camera", 30.0  # until the source says otherwise
+        self.name, self.fps = name_of(job.uri), 30.0  # until the source says otherwise
         self._job, self._say, self._clock, self._patience = job, say, clock, patience
         self._bell, self._rng = bell or Bell(), rng or random.Random()
         self._book = Book(clock.utc)
