@@ -140,6 +140,8 @@ class Board:
             "fps": round(times.fps, 2),
             "age_ms": times.age_ms,
             "interval_ms": times.interval_ms,
+            # Complete ones; more than one, since statuses come only about once a second.
+            "seconds": [second._asdict() for second in self.seconds(name)[-4:-1]],
         }
 
     def _answers(self, name: str) -> list[Answer]:

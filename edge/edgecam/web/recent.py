@@ -51,9 +51,9 @@ class Recent:
             last = self.seconds[-1]
             n = last.answers + 1
             mean = last.age_ms + (age_ms - last.age_ms) / n
-            self.seconds[-1] = Second(second, n, mean, max(last.worst_ms, age_ms))
+            self.seconds[-1] = Second(second, n, round(mean, 2), round(max(last.worst_ms, age_ms), 2))
         else:
-            self.seconds.append(Second(second, 1, age_ms, age_ms))
+            self.seconds.append(Second(second, 1, round(age_ms, 2), round(age_ms, 2)))
 
 
 def timing(answers: Sequence[Answer], now: float) -> Timing:

@@ -84,7 +84,13 @@ class Routes:
         return Response(picture.jpeg, media_type="image/jpeg")
 
     async def thumbnail(self, request: Request) -> Response:
-        picture = self._hub.pictures.thumbnails.get(request.query_params.get("event", ""))
+        event = request.query_params.get("event", "")
+        pictures = self._hub.pictures
+        until = self._hub.board.now() + FIRST_S
+        # An event is told at once, its picture is made meanwhile.
+        while pictures.thumbnails.waiting(event) and self._hub.board.now() < until:
+            await wait(pictures.pulse.next(), 0.1)
+        picture = pictures.thumbnails.get(event)
         if picture is None:
             raise HTTPException(404, "There is no picture of such an event.")
         return Response(picture, media_type="image/jpeg")

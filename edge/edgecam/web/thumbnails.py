@@ -50,6 +50,10 @@ class Thumbnails:
             while len(self._made) > self._most:
                 self._made.popitem(last=False)
 
+    def waiting(self, event_id: str) -> bool:
+        """Whether this event's picture is still to be made."""
+        return event_id in self._asked
+
     def get(self, event_id: str) -> bytes | None:
         """The JPEG of an event; None when there is none (any more)."""
         with self._lock:
