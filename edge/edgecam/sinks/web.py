@@ -7,6 +7,7 @@ from edgecam.decisions.event import Alarm, Event
 from edgecam.result import Result
 from edgecam.status import CameraStatus
 from edgecam.web.about import About
+from edgecam.web.limits import ConnectionLimits
 from edgecam_engines.engine import Frame
 from edgecam_engines.errors import OutputError
 
@@ -17,7 +18,13 @@ class Web:
     pictures = False
 
     def __init__(
-        self, serve: str, about: About, *, token_file: Path | None = None, say: Callable[[str], None]
+        self,
+        serve: str,
+        about: About,
+        *,
+        say: Callable[[str], None],
+        token_file: Path | None = None,
+        limits: ConnectionLimits = ConnectionLimits(),  # noqa: B008 - a constant
     ) -> None:
         """Serve at `serve`, such as "127.0.0.1:8080". Raises OutputError."""
         try:
@@ -30,7 +37,7 @@ class Web:
             ) from error
         self.hub = Hub(about)
         try:
-            self._server, self.url = open_server(serve, token_file, self.hub, say)
+            self._server, self.url = open_server(serve, token_file, self.hub, say, limits)
         except BaseException:
             self.hub.pictures.close()
             raise

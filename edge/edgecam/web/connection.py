@@ -2,18 +2,11 @@
 does not read. Both are cut off, and so is a client who opens too many."""
 
 import asyncio
-from typing import ClassVar, NamedTuple
+from typing import ClassVar
 
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
-
-class ConnectionLimits(NamedTuple):
-    """When a connection is cut off."""
-
-    most: int = 192  # connections in all; more than streams, so that there is always room for a question
-    per_address: int = 96
-    request_s: float = 10.0  # for a whole request, from its first byte or the connection's beginning
-    stall_s: float = 10.0  # for a client to take what was written, which is one picture at most
+from edgecam.web.limits import ConnectionLimits
 
 
 class Guarded(H11Protocol):

@@ -3,12 +3,21 @@
 from collections import OrderedDict
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Final, TypeVar
+from typing import Final, NamedTuple, TypeVar
 
 ADDRESSES: Final = 1024  # that are remembered; then the one heard of longest ago is forgotten
 FORGIVEN_S: Final = 60.0  # wrong tokens are forgotten after this long without one
 
 Value = TypeVar("Value")
+
+
+class ConnectionLimits(NamedTuple):
+    """When a connection is cut off."""
+
+    most: int = 192  # connections in all; more than streams, so that there is always room for a question
+    per_address: int = 96
+    request_s: float = 10.0  # for a whole request, from its first byte or the connection's beginning
+    stall_s: float = 10.0  # for a client to take what was written, which is one picture at most
 
 
 class Rates:

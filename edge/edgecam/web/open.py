@@ -3,19 +3,19 @@
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Final
 
 from edgecam.web.address import listen, parse_address
-from edgecam.web.connection import ConnectionLimits
 from edgecam.web.guard import Door, Guard
 from edgecam.web.hub import Hub
-from edgecam.web.limits import Failures, Rates
+from edgecam.web.limits import ConnectionLimits, Failures, Rates
 from edgecam.web.page_files import read_page
 from edgecam.web.routes import Routes
 from edgecam.web.server import Server
 from edgecam.web.token import read_token
 
-REQUESTS_PER_S = 50.0  # from one address
-BURST = 300  # a page that opens asks for many thumbnails at once
+REQUESTS_PER_S: Final = 50.0  # from one address
+BURST: Final = 300  # a page that opens asks for many thumbnails at once
 
 
 def open_server(
@@ -23,7 +23,7 @@ def open_server(
     token_file: Path | None,
     hub: Hub,
     say: Callable[[str], None],
-    limits: ConnectionLimits = ConnectionLimits(),  # noqa: B008 - a constant
+    limits: ConnectionLimits,
 ) -> tuple[Server, str]:
     """A running server and the address to open in a browser. Raises OutputError."""
     address = parse_address(serve)

@@ -10,7 +10,8 @@ from typing import Final
 import uvicorn
 from starlette.types import ASGIApp
 
-from edgecam.web.connection import ConnectionLimits, guarded
+from edgecam.web.connection import guarded
+from edgecam.web.limits import ConnectionLimits
 from edgecam.web.pulse import Pulse
 from edgecam_engines.errors import OutputError
 
@@ -40,7 +41,7 @@ class Server:
         listening: socket.socket,
         pulses: list[Pulse],
         say: Callable[[str], None],
-        limits: ConnectionLimits = ConnectionLimits(),  # noqa: B008 - a constant
+        limits: ConnectionLimits,
     ) -> None:
         """`pulses` beat in the server's loop while it runs."""
         self._socket, self._pulses, self._say = listening, pulses, say

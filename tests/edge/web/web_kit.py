@@ -1,21 +1,25 @@
 """What the tests of the page share: a loop that calls the sink as the real one does, and raw requests."""
 
+import http.client
+import json
 import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
+import cv2
 import numpy as np
 
 from edge.loop_kit import scene
 from edgecam.decisions.event import Alarm, Best, Event
-from edgecam.result import UNKNOWN, Result
+from edgecam.result import Result
 from edgecam.sinks.web import Web
 from edgecam.status import CameraStatus, State
 from edgecam.web.about import About
+from edgecam.web.limits import ConnectionLimits
 from edgecam_engines.engine import Frame
 from edgecam_engines.geometry import Box
 from edgecam_engines.head import Ranked
@@ -143,11 +147,15 @@ class Loop:
 
 @contextmanager
 def serving(
-    *, serve: str = "127.0.0.1:0", token_file: Path | None = None, classes: tuple[str, ...] = CLASSES
+    *,
+    serve: str = "127.0.0.1:0",
+    token_file: Path | None = None,
+    classes: tuple[str, ...] = CLASSES,
+    limits: ConnectionLimits = ConnectionLimits(),  # noqa: B008 - a constant
 ) -> Iterator[Web]:
     """A sink that answers on a free port."""
     said: list[str] = []
-    web = Web(serve, about(classes), token_file=token_file, say=said.append)
+    web = Web(serve, about(classes), token_file=token_file, say=said.append, limits=limits)
     try:
         yield web
     finally:
@@ -195,5 +203,65 @@ def raw(web: Web, request: bytes, seconds: float = 5.0) -> bytes:
         return received
 
 
-def unknown(number: int, camera: str = "front") -> Result:
-    return answer(number, camera)._replace(label=UNKNOWN, confidence=0.3, box=None, heat=None)
+class Reply(NamedTuple):
+    """What came back."""
+
+    status: int
+    headers: dict[str, str]  # names in lower case
+    body: bytes
+
+    def json(self) -> Any:
+        return json.loads(self.body)
+
+
+def get(web: Web, path: str, headers: dict[str, str] | None = None, method: str = "GET") -> Reply:
+    """One request on a connection of its own."""
+    connection = http.client.HTTPConnection(*place_of(web), timeout=10)
+    try:
+        connection.request(method, path, headers=headers or {})
+        answer = connection.getresponse()
+        return Reply(answer.status, {k.lower(): v for k, v in answer.getheaders()}, answer.read())
+    finally:
+        connection.close()
+
+
+@contextmanager
+def streaming(web: Web, path: str, headers: dict[str, str] | None = None) -> Iterator[http.client.HTTPResponse]:
+    """An answer that lasts, to be read as it comes."""
+    connection = http.client.HTTPConnection(*place_of(web), timeout=10)
+    try:
+        connection.request("GET", path, headers=headers or {})
+        yield connection.getresponse()
+    finally:
+        connection.close()
+
+
+def messages(answer: http.client.HTTPResponse) -> Iterator[dict[str, str]]:
+    """Server-sent events, as they come; comments and empty ones are left out."""
+    fields: dict[str, str] = {}
+    while line := answer.readline():
+        name, _, value = line.decode().rstrip("\n").partition(": ")
+        if line == b"\n":
+            if "event" in fields:
+                yield fields
+            fields = {}
+        elif name:
+            fields[name] = value
+
+
+def parts(answer: http.client.HTTPResponse) -> Iterator[tuple[dict[str, str], bytes]]:
+    """Pictures of an MJPEG stream, with the headers of their parts."""
+    while line := answer.readline():
+        if not line.startswith(b"--"):
+            continue
+        headers: dict[str, str] = {}
+        while (line := answer.readline().strip()):
+            name, _, value = line.decode().partition(": ")
+            headers[name.lower()] = value
+        yield headers, answer.read(int(headers["content-length"]))
+
+
+def decoded(jpeg: bytes) -> Frame:
+    frame = cv2.imdecode(np.frombuffer(jpeg, np.uint8), cv2.IMREAD_COLOR)
+    assert frame is not None
+    return np.asarray(frame, dtype=np.uint8)
