@@ -21,6 +21,7 @@ from edgecam.web.limits import Failures, Rates
 from edgecam.web.token import Token
 
 LONGEST_TARGET: Final = 2048  # characters of path and query
+LONGEST_HEAD: Final = 8 << 10  # bytes of headers
 OPEN: Final = frozenset({"/page/style.css", "/favicon.svg"})  # what the form that asks for the token needs
 HEADERS: Final = {
     "Content-Security-Policy": (
@@ -84,12 +85,17 @@ class Guard:
     def _judge(self, scope: Scope, headers: Headers) -> Refusal | None:
         if not self._door.rates.allow(_address(scope)):
             return Refusal("rate", 429, "Too many requests. Wait a moment.")
+        if scope["http_version"] not in ("1.0", "1.1"):
+            return Refusal("version", 505, "HTTP/1.1 is spoken here.")
         if scope["method"] != "GET":
             return Refusal("method", 405, "Only GET is answered here.")
         if headers.get("content-length", "0") != "0" or "transfer-encoding" in headers:
             return Refusal("body", 413, "A request here has no body.")
         if len(scope["raw_path"]) + len(scope["query_string"]) > LONGEST_TARGET:
             return Refusal("length", 414, "The address is too long.")
+        # The parser counts only what has not arrived completely, so a head in one piece is counted here.
+        if sum(len(name) + len(value) for name, value in scope["headers"]) > LONGEST_HEAD:
+            return Refusal("length", 431, "The headers are too long.")
         # A page elsewhere whose name was made to point here (DNS rebinding) still sends its own name.
         if self._door.loopback and not _names_loopback(headers.get("host", "")):
             return Refusal("host", 403, "Ask for this page as localhost, 127.0.0.1 or [::1].")

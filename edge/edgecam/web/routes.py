@@ -44,7 +44,9 @@ class Routes:
             Route("/readyz", self.readyz),
             *(Route(f"/page/{name}", self.asset(name)) for name in self._page if not name.endswith(".html")),
         ]
-        return Starlette(routes=routes)
+        app = Starlette(routes=routes)
+        app.router.redirect_slashes = False  # it would send a browser to whatever host the request names
+        return app
 
     # -- the page
 

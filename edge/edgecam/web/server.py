@@ -11,13 +11,13 @@ import uvicorn
 from starlette.types import ASGIApp
 
 from edgecam.web.connection import guarded
+from edgecam.web.guard import LONGEST_HEAD
 from edgecam.web.limits import ConnectionLimits
 from edgecam.web.pulse import Pulse
 from edgecam_engines.errors import OutputError
 
 START_S: Final = 10.0
 STOP_S: Final = 5.0
-LONGEST_HEAD: Final = 16 << 10  # bytes of a request's first line and headers
 
 
 class _Uvicorn(uvicorn.Server):
@@ -92,7 +92,7 @@ def _config(app: ASGIApp, limits: ConnectionLimits) -> uvicorn.Config:
         access_log=False,
         proxy_headers=False,  # else anybody names the address that limits are kept for
         server_header=False,
-        h11_max_incomplete_event_size=LONGEST_HEAD,
+        h11_max_incomplete_event_size=2 * LONGEST_HEAD,
         timeout_keep_alive=15,
         timeout_graceful_shutdown=1,
     )

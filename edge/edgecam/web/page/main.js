@@ -52,13 +52,17 @@ const news = {
 function meet() {
   timeline.several = views.size > 1;
   const names = [...views.keys()];
-  if (!names.includes(chosen)) choose(names.includes(kept("camera")) ? kept("camera") : names[0]);
-  cameraSwitches(byId("cameras"), names, chosen, choose);
+  const wish = kept("camera", null);
+  if (names.includes(wish) && chosen !== wish) watch(wish);
+  else if (chosen === null) watch(names[0]);
+  cameraSwitches(byId("cameras"), names, chosen, (name) => {
+    keep("camera", name);
+    watch(name);
+  });
 }
 
-function choose(name) {
+function watch(name) {
   chosen = name;
-  keep("camera", name);
   stage.clear();
   notice.chose(name);
   byId("save").href = `/snapshot.jpg?overlay=none&camera=${encodeURIComponent(name)}`;
