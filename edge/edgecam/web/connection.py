@@ -26,7 +26,8 @@ class Guarded(H11Protocol):
     def data_received(self, data: bytes) -> None:
         super().data_received(data)
         if self.cycle is not None and not self.cycle.response_complete:
-            self._arriving = _off(self._arriving)
+            _cancel(self._arriving)
+            self._arriving = None
         elif self._arriving is None:
             self._arriving = self.loop.call_later(self.limits.request_s, self.transport.abort)
 
@@ -37,16 +38,20 @@ class Guarded(H11Protocol):
 
     def resume_writing(self) -> None:
         super().resume_writing()
-        self._stalled = _off(self._stalled)
+        _cancel(self._stalled)
+        self._stalled = None
 
     def connection_lost(self, exc: Exception | None) -> None:
-        self._arriving, self._stalled = _off(self._arriving), _off(self._stalled)
+        _cancel(self._arriving)
+        _cancel(self._stalled)
         super().connection_lost(exc)
 
     def _too_many(self) -> bool:
-        address = self.client[0] if self.client else ""
-        mine = sum(1 for other in self.connections if other.client and other.client[0] == address)
-        return len(self.connections) > self.limits.most or mine > self.limits.per_address
+        others = [other for other in self.connections if isinstance(other, Guarded)]
+        mine = [
+            other for other in others if self.client and other.client and other.client[0] == self.client[0]
+        ]
+        return len(others) > self.limits.most or len(mine) > self.limits.per_address
 
 
 def guarded(limits: ConnectionLimits) -> type[Guarded]:
@@ -54,6 +59,6 @@ def guarded(limits: ConnectionLimits) -> type[Guarded]:
     return type("Guarded", (Guarded,), {"limits": limits})
 
 
-def _off(timer: asyncio.TimerHandle | None) -> None:
+def _cancel(timer: asyncio.TimerHandle | None) -> None:
     if timer is not None:
         timer.cancel()

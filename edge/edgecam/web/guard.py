@@ -85,17 +85,9 @@ class Guard:
     def _judge(self, scope: Scope, headers: Headers) -> Refusal | None:
         if not self._door.rates.allow(_address(scope)):
             return Refusal("rate", 429, "Too many requests. Wait a moment.")
-        if scope["http_version"] not in ("1.0", "1.1"):
-            return Refusal("version", 505, "HTTP/1.1 is spoken here.")
-        if scope["method"] != "GET":
-            return Refusal("method", 405, "Only GET is answered here.")
-        if headers.get("content-length", "0") != "0" or "transfer-encoding" in headers:
-            return Refusal("body", 413, "A request here has no body.")
-        if len(scope["raw_path"]) + len(scope["query_string"]) > LONGEST_TARGET:
-            return Refusal("length", 414, "The address is too long.")
-        # The parser counts only what has not arrived completely, so a head in one piece is counted here.
-        if sum(len(name) + len(value) for name, value in scope["headers"]) > LONGEST_HEAD:
-            return Refusal("length", 431, "The headers are too long.")
+        return _improper(scope, headers) or self._elsewhere(scope, headers)
+
+    def _elsewhere(self, scope: Scope, headers: Headers) -> Refusal | None:
         # A page elsewhere whose name was made to point here (DNS rebinding) still sends its own name.
         if self._door.loopback and not _names_loopback(headers.get("host", "")):
             return Refusal("host", 403, "Ask for this page as localhost, 127.0.0.1 or [::1].")
@@ -121,7 +113,9 @@ class Guard:
     def _welcome(self, token: Token) -> Response:
         """Puts the token's cookie into the browser and leaves the token out of the address."""
         answer = PlainTextResponse("", 303, {"Location": "/"})
-        answer.set_cookie(self._door.cookie, token.cookie, max_age=30 * 86400, httponly=True, samesite="strict")
+        answer.set_cookie(
+            self._door.cookie, token.cookie, max_age=30 * 86400, httponly=True, samesite="strict"
+        )
         return answer
 
     def _locked(self, scope: Scope) -> Response:
@@ -131,6 +125,22 @@ class Guard:
             answer = PlainTextResponse("This needs the token: send `Authorization: Bearer TOKEN`.\n", 401)
         answer.headers["WWW-Authenticate"] = "Bearer"
         return answer
+
+
+def _improper(scope: Scope, headers: Headers) -> Refusal | None:
+    """What is no request of the kind that is answered here."""
+    if scope["http_version"] not in ("1.0", "1.1"):
+        return Refusal("version", 505, "HTTP/1.1 is spoken here.")
+    if scope["method"] != "GET":
+        return Refusal("method", 405, "Only GET is answered here.")
+    if headers.get("content-length", "0") != "0" or "transfer-encoding" in headers:
+        return Refusal("body", 413, "A request here has no body.")
+    if len(scope["raw_path"]) + len(scope["query_string"]) > LONGEST_TARGET:
+        return Refusal("length", 414, "The address is too long.")
+    # The parser counts only what has not arrived completely, so a head in one piece is counted here.
+    if sum(len(name) + len(value) for name, value in scope["headers"]) > LONGEST_HEAD:
+        return Refusal("length", 431, "The headers are too long.")
+    return None
 
 
 def _refused(refusal: Refusal) -> Response:
@@ -148,7 +158,7 @@ def _bearer(headers: Headers) -> str | None:
 
 
 def _token_in_address(scope: Scope) -> str | None:
-    """The form's answer. It counts at `/` only, from where the browser is sent on to an address without it."""
+    """The form's answer. It counts at `/` only, from where the browser is sent on to `/` without it."""
     if scope["path"] != "/" or b"token=" not in scope["query_string"]:
         return None
     query = parse_qs(scope["query_string"].decode("latin-1"), errors="replace")

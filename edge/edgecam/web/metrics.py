@@ -1,4 +1,4 @@
-"""Numbers for Prometheus. Labels are bounded: cameras, classes of the head, rules; never what a client sends."""
+"""Numbers for Prometheus. Labels are bounded: cameras, classes, rules; never what a client sends."""
 
 from collections import Counter
 from collections.abc import Iterable, Iterator
@@ -30,7 +30,9 @@ COUNTED: Final = (  # name, words, field of CameraStatus
 class Metrics:
     """A registry of its own, so that nothing else in the process is told."""
 
-    def __init__(self, board: Board, pictures: Pictures, places: dict[str, Places], refused: Counter[str]) -> None:
+    def __init__(
+        self, board: Board, pictures: Pictures, places: dict[str, Places], refused: Counter[str]
+    ) -> None:
         self._registry = CollectorRegistry()
         ProcessCollector(registry=self._registry)
         self._registry.register(_Cameras(board))
@@ -83,7 +85,9 @@ class _Cameras(Collector):
 
     def collect(self) -> Iterator[Metric]:
         told = {name: told.status for name in self._board.cameras() if (told := self._board.told(name))}
-        fresh = GaugeMetricFamily("edgecam_camera_fresh", "1 while there is a fresh frame.", labels=["camera"])
+        fresh = GaugeMetricFamily(
+            "edgecam_camera_fresh", "1 while there is a fresh frame.", labels=["camera"]
+        )
         rate = GaugeMetricFamily("edgecam_answers_per_second", "Over the last seconds.", labels=["camera"])
         for name in told:
             fresh.add_metric([name], float(not self._board.stale(name)))
@@ -110,11 +114,15 @@ class _Server(Collector):
         yield CounterMetricFamily(
             "edgecam_web_encodes", "Pictures that were made into JPEG.", value=self._pictures.encodes
         )
-        yield _count("edgecam_web_refused", "Requests that were turned away.", dict(self._refused).items(), "why")
+        yield _count(
+            "edgecam_web_refused", "Requests that were turned away.", dict(self._refused).items(), "why"
+        )
 
 
 def _states(told: dict[str, CameraStatus]) -> Metric:
-    states = GaugeMetricFamily("edgecam_camera_state", "1 for the state it is in.", labels=["camera", "state"])
+    states = GaugeMetricFamily(
+        "edgecam_camera_state", "1 for the state it is in.", labels=["camera", "state"]
+    )
     for camera, status in told.items():
         for state in get_args(State):
             states.add_metric([camera, state], float(status.state == state))

@@ -49,7 +49,9 @@ class Follower:
         return lines
 
 
-async def follow(follower: Follower, pulse: Pulse, board: Board, ending: Callable[[], bool]) -> AsyncIterator[str]:
+async def follow(
+    follower: Follower, pulse: Pulse, board: Board, ending: Callable[[], bool]
+) -> AsyncIterator[str]:
     """The body of /events, until the server ends."""
     yield f"retry: {RETRY_MS}\n\n"
     while not ending():

@@ -65,7 +65,10 @@ class Pictures:
     """`offer` belongs to the loop's thread, `want` and `newest` to the server's."""
 
     def __init__(
-        self, fps: Callable[[str], float], now: Callable[[], float] = time.monotonic, most_fps: float = STREAM_FPS
+        self,
+        fps: Callable[[str], float],
+        now: Callable[[], float] = time.monotonic,
+        most_fps: float = STREAM_FPS,
     ) -> None:
         """`fps` gives the loop's rate for a camera, which is drawn on the overlay."""
         self.pulse = Pulse()  # beats when a picture is ready

@@ -78,13 +78,13 @@ class Server:
             for pulse in self._pulses:
                 pulse.attach(None)
             for connection in list(self._server.server_state.connections):
-                connection.transport.abort()  # type: ignore[union-attr]
+                connection.transport.abort()
             await asyncio.sleep(0)  # so that the aborted ones are closed before the loop is
 
 
 def _config(app: ASGIApp, limits: ConnectionLimits) -> uvicorn.Config:
     config = uvicorn.Config(
-        app,  # type: ignore[arg-type]
+        app,
         http=guarded(limits),
         ws="none",
         lifespan="off",

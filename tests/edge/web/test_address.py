@@ -39,7 +39,8 @@ def test_any_other_address_is_not_loopback(text: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["", "here", "127.0.0.1", "::1:8080", "1.2.3.4:65536", "a b:80", "[::1]", "http://x:1", "x:-1", ":8080/"]
+    "text",
+    ["", "here", "127.0.0.1", "::1:8080", "1.2.3.4:65536", "a b:80", "[::1]", "http://x:1", "x:-1", ":8080/"],
 )
 def test_what_is_no_address_is_told_how_one_is_written(text: str) -> None:
     with pytest.raises(OutputError, match="--serve"):
@@ -107,7 +108,9 @@ def test_the_token_is_what_stands_in_the_file(tmp_path: Path) -> None:
         (SECRET, 0o602, "chmod 600"),
     ],
 )
-def test_a_token_file_that_is_not_safe_is_refused(tmp_path: Path, content: str, mode: int, words: str) -> None:
+def test_a_token_file_that_is_not_safe_is_refused(
+    tmp_path: Path, content: str, mode: int, words: str
+) -> None:
     with pytest.raises(OutputError, match=words):
         read_token(token_file(tmp_path, content, mode), OPEN)
 

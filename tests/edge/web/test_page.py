@@ -50,7 +50,10 @@ def open_page(browser: Any) -> Iterator[Any]:
         contexts.append(context)
         page = context.new_page()
         host, port = place_of(web)
-        page.on("request", lambda r: None if r.url.startswith((f"http://{host}:{port}/", "blob:")) else wrong.append(r.url))
+        page.on(
+            "request",
+            lambda r: None if r.url.startswith((f"http://{host}:{port}/", "blob:")) else wrong.append(r.url),
+        )
         if errors:
             page.on("console", lambda m: wrong.append(m.text) if m.type in ("error", "warning") else None)
             page.on("pageerror", lambda e: wrong.append(str(e)))
@@ -117,7 +120,9 @@ def test_what_is_seen_is_told_with_its_bars(web: Web, open_page: Any) -> None:
         assert [re.sub(r".*\n", "", text.strip()) for text in shares] == ["90 %", "5 %", "5 %"]
 
 
-def test_a_class_that_is_switched_off_is_drawn_and_listed_no_more(web: Web, loop: Loop, open_page: Any) -> None:
+def test_a_class_that_is_switched_off_is_drawn_and_listed_no_more(
+    web: Web, loop: Loop, open_page: Any
+) -> None:
     loop.tell(lambda: web.event(event_of("e1", scene(0), label="blue thing")))
     page = open_page(web)
     shows_picture(page)
@@ -158,7 +163,9 @@ def test_an_alarm_is_shown_while_it_fires_and_after(web: Web, loop: Loop, open_p
     assert page.locator(".alarm").count() == 1
 
 
-def test_a_lost_camera_is_said_over_a_greyed_picture_until_it_is_back(web: Web, loop: Loop, open_page: Any) -> None:
+def test_a_lost_camera_is_said_over_a_greyed_picture_until_it_is_back(
+    web: Web, loop: Loop, open_page: Any
+) -> None:
     page = open_page(web)
     shows_picture(page)
     comes_true(page, "document.getElementById('state').textContent === 'Live'")
@@ -192,7 +199,12 @@ def test_the_page_comes_back_by_itself_when_the_server_does(open_page: Any) -> N
         comes_true(page, "document.getElementById('notice').hidden")
         loop.tell(lambda: again.event(event_of("new", scene(0))))
         page.wait_for_selector("#timeline li")
-        until(lambda: (page.wait_for_timeout(100), np.abs(picture_of(page)[:, 200:] - scene(0)[:, 200:]).mean() < 6)[1])
+        until(
+            lambda: (
+                page.wait_for_timeout(100),
+                np.abs(picture_of(page)[:, 200:] - scene(0)[:, 200:]).mean() < 6,
+            )[1]
+        )
 
 
 def test_one_of_several_cameras_is_chosen_and_kept(web: Web, open_page: Any) -> None:
@@ -210,7 +222,9 @@ def test_one_of_several_cameras_is_chosen_and_kept(web: Web, open_page: Any) -> 
 
 
 @pytest.mark.parametrize("scheme", ["dark", "light"])
-def test_it_is_dark_or_light_as_the_system_is_unless_it_is_told(web: Web, open_page: Any, scheme: str) -> None:
+def test_it_is_dark_or_light_as_the_system_is_unless_it_is_told(
+    web: Web, open_page: Any, scheme: str
+) -> None:
     page = open_page(web, color_scheme=scheme)
 
     def brightness() -> int:
@@ -240,7 +254,9 @@ def test_it_fits_every_width(web: Web, open_page: Any, width: int) -> None:
         assert page.locator("#picture").bounding_box()["width"] > 0.6 * width or width > 960
 
 
-def test_everything_can_be_reached_by_keyboard_and_is_seen_to_be(web: Web, loop: Loop, open_page: Any) -> None:
+def test_everything_can_be_reached_by_keyboard_and_is_seen_to_be(
+    web: Web, loop: Loop, open_page: Any
+) -> None:
     loop.tell(lambda: web.event(event_of("e1", scene(0))))
     page = open_page(web)
     page.wait_for_selector("#timeline li")
@@ -252,7 +268,8 @@ def test_everything_can_be_reached_by_keyboard_and_is_seen_to_be(web: Web, loop:
         seen = page.evaluate(
             """() => { const e = document.activeElement; const c = e.closest('.chip') || e; return {
                 id: e.id, tag: e.tagName, outline: getComputedStyle(c).outlineStyle,
-                name: e.ariaLabel || e.textContent || [...(e.labels || [])].map(l => l.textContent).join() } }"""
+                name: e.ariaLabel || e.textContent || [...(e.labels || [])].map(l => l.textContent).join()
+            } }"""
         )
         reached.add(seen["id"])
         if seen["tag"] != "BODY":
@@ -276,7 +293,10 @@ def test_without_javascript_there_is_still_the_picture(web: Web, loop: Loop, ope
 
 def test_names_that_are_code_do_nothing(open_page: Any) -> None:
     evil = "<img src=x onerror=\"document.title='owned'\"><script>document.title='owned'</script>"
-    with serving(classes=(evil, "b", "c")) as web, looping(web, cameras=(evil, "x"), classes=(evil, "b", "c")) as loop:
+    with (
+        serving(classes=(evil, "b", "c")) as web,
+        looping(web, cameras=(evil, "x"), classes=(evil, "b", "c")) as loop,
+    ):
         loop.tell(lambda: web.event(event_of("e1", scene(0), label=evil, camera=evil)))
         loop.tell(lambda: web.alarm(alarm_of(camera=evil, rule=evil)._replace(label=evil)))
         page = open_page(web)

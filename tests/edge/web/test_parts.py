@@ -111,7 +111,9 @@ def test_a_client_goes_on_where_it_left_off() -> None:
     assert [entry.number for entry in timeline.after(0)] == [4, 5, 6, 7, 8], "bounded, the oldest fell out"
 
 
-@pytest.mark.parametrize("known", ["", "x", "zz-3", "ab12-", "ab12--3", "ab12-1e3", "ab12-²", "ab12-" + "9" * 99])
+@pytest.mark.parametrize(
+    "known", ["", "x", "zz-3", "ab12-", "ab12--3", "ab12-1e3", "ab12-²", "ab12-" + "9" * 99]
+)
 def test_an_id_of_another_start_or_none_is_told_everything(known: str) -> None:
     timeline = Timeline("ab12")
     timeline.add("event", {})
@@ -198,7 +200,11 @@ def test_thumbnails_are_bounded_both_ways_and_made_once_a_frame() -> None:
     thumbnails.ask(event_of("f4", scene(1)))
     while thumbnails.asked:
         thumbnails.make_one()
-    assert [name for name in ("e3", "e4", *(f"f{n}" for n in range(5))) if thumbnails.get(name)] == ["f2", "f3", "f4"]
+    assert [name for name in ("e3", "e4", *(f"f{n}" for n in range(5))) if thumbnails.get(name)] == [
+        "f2",
+        "f3",
+        "f4",
+    ]
     thumbnails.ask(event_of("f4", scene(1), "end"))
     assert thumbnails.asked == 0, "it shows the same frame"
 

@@ -129,7 +129,9 @@ def test_pictures_answers_and_maps_of_the_page_are_of_the_same_frame(web: Web, l
         for _ in range(3):
             head = json.loads(stream.readline())
             picture = decoded(stream.read(head["jpeg"])).astype(int)
-            cells = np.frombuffer(stream.read(head["heat"][0] * head["heat"][1]), np.uint8).reshape(head["heat"])
+            cells = np.frombuffer(stream.read(head["heat"][0] * head["heat"][1]), np.uint8).reshape(
+                head["heat"]
+            )
             kind = (head["result"]["frame"] // 20) % 3
             assert np.abs(picture - scene(kind)).mean() < 3, "clean, and of this answer"
             assert abs(cells.argmax() % 48 - 12) <= 1
@@ -137,7 +139,10 @@ def test_pictures_answers_and_maps_of_the_page_are_of_the_same_frame(web: Web, l
 
 
 def test_viewers_share_one_encoding(web: Web, loop: Loop) -> None:
-    with streaming(web, "/stream.mjpg?overlay=none") as one, streaming(web, "/stream.mjpg?overlay=none") as two:
+    with (
+        streaming(web, "/stream.mjpg?overlay=none") as one,
+        streaming(web, "/stream.mjpg?overlay=none") as two,
+    ):
         first, second = parts(one), parts(two)
         next(first), next(second)
         before = web.hub.pictures.encodes, web.hub.pictures.taken("front")
@@ -193,7 +198,12 @@ def test_events_and_alarms_are_told_as_they_happen(web: Web, loop: Loop) -> None
             message = next(told)
             kinds[message["event"]] = message
     event = json.loads(kinds["event"]["data"])
-    assert (event["id"], event["phase"], event["label"], event["best"]["box"]) == ("e1", "start", "red thing", [40, 60, 120, 180])
+    assert (event["id"], event["phase"], event["label"], event["best"]["box"]) == (
+        "e1",
+        "start",
+        "red thing",
+        [40, 60, 120, 180],
+    )
     assert json.loads(kinds["alarm"]["data"])["p"] == 0.0038
     assert "id" not in kinds["status"], "only what is remembered has an id"
     thumbnail = decoded(get(web, "/thumbnail.jpg?event=e1").body)
@@ -218,7 +228,9 @@ def test_a_client_that_comes_back_is_told_what_it_missed_once(web: Web, loop: Lo
     after_a = heard("/events", {"Last-Event-ID": everything[0][0]}, 3)
     assert [name for _, name in after_a] == ["b", "c", "d"]
     other_start = heard("/events", {"Last-Event-ID": "0000-2"}, 4)
-    assert [name for _, name in other_start] == ["a", "b", "c", "d"], "an id of an earlier start means nothing"
+    assert [name for _, name in other_start] == ["a", "b", "c", "d"], (
+        "an id of an earlier start means nothing"
+    )
 
 
 def test_without_an_id_only_what_is_new_is_told(web: Web, loop: Loop) -> None:
@@ -286,7 +298,12 @@ def test_metrics_are_what_prometheus_reads(web: Web, loop: Loop) -> None:
 
 
 def test_it_ends_at_once_though_viewers_and_followers_are_there() -> None:
-    with serving() as web, looping(web), streaming(web, "/stream.mjpg") as one, streaming(web, "/events") as two:
+    with (
+        serving() as web,
+        looping(web),
+        streaming(web, "/stream.mjpg") as one,
+        streaming(web, "/events") as two,
+    ):
         next(parts(one))
         next(messages(two))
         began = time.monotonic()

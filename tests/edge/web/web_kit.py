@@ -40,7 +40,11 @@ def heat_at(x: float, y: float, side: int = 64) -> np.ndarray:
 
 
 def answer(
-    number: int, camera: str = "front", kind: int = 0, classes: tuple[str, ...] = CLASSES, hw: tuple[int, int] = (240, 320)
+    number: int,
+    camera: str = "front",
+    kind: int = 0,
+    classes: tuple[str, ...] = CLASSES,
+    hw: tuple[int, int] = (240, 320),
 ) -> Result:
     """An answer about `scene(kind)`: the square in the left half."""
     h, w = hw
@@ -63,7 +67,12 @@ def answer(
 
 
 def event_of(
-    name: str, frame: Frame, phase: str = "start", label: str = "red thing", camera: str = "front", at: float | None = None
+    name: str,
+    frame: Frame,
+    phase: str = "start",
+    label: str = "red thing",
+    camera: str = "front",
+    at: float | None = None,
 ) -> Event:
     at = time.time() if at is None else at
     h, w = frame.shape[:2]
@@ -141,7 +150,15 @@ class Loop:
         lost = self._lost.get(camera)
         state: State = "live" if lost is None else "lost"
         return CameraStatus(
-            camera, state, self._since[camera], lost or "", self.written, self.written, 0, len(self._lost), time.time()
+            camera,
+            state,
+            self._since[camera],
+            lost or "",
+            self.written,
+            self.written,
+            0,
+            len(self._lost),
+            time.time(),
         )
 
 
@@ -161,7 +178,9 @@ def serving(
     finally:
         web.close()
     assert not [words for words in said if "gone" in words], said
-    alive = [thread.name for thread in threading.enumerate() if thread.name in ("edgecam-web", "edgecam-jpeg")]
+    alive = [
+        thread.name for thread in threading.enumerate() if thread.name in ("edgecam-web", "edgecam-jpeg")
+    ]
     assert alive == [], alive
 
 
@@ -170,7 +189,7 @@ def looping(web: Web, **settings: Any) -> Iterator[Loop]:
     """The loop, running, once it was heard."""
     loop = Loop(web, **settings)
     try:
-        until(lambda: web.hub.board.answered())
+        until(web.hub.board.answered)
         yield loop
     finally:
         loop.stop()
@@ -226,7 +245,9 @@ def get(web: Web, path: str, headers: dict[str, str] | None = None, method: str 
 
 
 @contextmanager
-def streaming(web: Web, path: str, headers: dict[str, str] | None = None) -> Iterator[http.client.HTTPResponse]:
+def streaming(
+    web: Web, path: str, headers: dict[str, str] | None = None
+) -> Iterator[http.client.HTTPResponse]:
     """An answer that lasts, to be read as it comes."""
     connection = http.client.HTTPConnection(*place_of(web), timeout=10)
     try:
@@ -255,7 +276,7 @@ def parts(answer: http.client.HTTPResponse) -> Iterator[tuple[dict[str, str], by
         if not line.startswith(b"--"):
             continue
         headers: dict[str, str] = {}
-        while (line := answer.readline().strip()):
+        while line := answer.readline().strip():
             name, _, value = line.decode().partition(": ")
             headers[name.lower()] = value
         yield headers, answer.read(int(headers["content-length"]))

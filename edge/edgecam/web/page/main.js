@@ -64,7 +64,7 @@ function meet() {
 function watch(name) {
   chosen = name;
   stage.clear();
-  notice.chose(name);
+  notice.told(views.get(name) ?? null);
   byId("save").href = `/snapshot.jpg?overlay=none&camera=${encodeURIComponent(name)}`;
   for (const plot of plots) plot.clear();
   history(name);

@@ -18,12 +18,7 @@ export class Notice {
     setInterval(() => this.draw(), 500);
   }
 
-  chose() {
-    this.view = null;
-    this.heard = Date.now();
-    this.draw();
-  }
-
+  // The newest view of the camera that is watched; null before it was heard of.
   told(view) {
     this.view = view;
     this.heard = Date.now();
