@@ -48,15 +48,17 @@ class Guarded(H11Protocol):
 
     def _too_many(self) -> bool:
         others = [other for other in self.connections if isinstance(other, Guarded)]
-        mine = [
-            other for other in others if self.client and other.client and other.client[0] == self.client[0]
-        ]
+        mine = [other for other in others if _address(other) == _address(self)]
         return len(others) > self.limits.most or len(mine) > self.limits.per_address
 
 
 def guarded(limits: ConnectionLimits) -> type[Guarded]:
     """The protocol with these limits."""
     return type("Guarded", (Guarded,), {"limits": limits})
+
+
+def _address(connection: Guarded) -> str:
+    return connection.client[0] if connection.client else ""
 
 
 def _cancel(timer: asyncio.TimerHandle | None) -> None:

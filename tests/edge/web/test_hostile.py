@@ -50,10 +50,27 @@ def loop(web: Web) -> Iterator[Loop]:
         yield made
 
 
-@pytest.fixture
-def locked(tmp_path: Path) -> Iterator[Web]:
+@pytest.fixture(scope="module")
+def shared() -> Iterator[Web]:
+    """With a loop, for tests that leave nothing behind."""
+    with serving() as made, looping(made):
+        yield made
+
+
+@pytest.fixture(scope="module")
+def locked(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Web]:
     """Served at every address of this machine, so behind a token."""
-    token = tmp_path / "token"
+    yield from _locked(tmp_path_factory.mktemp("locked"))
+
+
+@pytest.fixture
+def guessed(tmp_path: Path) -> Iterator[Web]:
+    """One more, where nobody has guessed yet."""
+    yield from _locked(tmp_path)
+
+
+def _locked(folder: Path) -> Iterator[Web]:
+    token = folder / "token"
     token.write_text(SECRET)
     token.chmod(0o600)
     with serving(serve="0.0.0.0:0", token_file=token) as made, looping(made):
@@ -90,8 +107,8 @@ def locked(tmp_path: Path) -> Iterator[Web]:
         "/.env",
     ],
 )
-def test_no_path_reaches_the_disk(web: Web, loop: Loop, path: str) -> None:
-    reply = raw(web, f"GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n".encode())
+def test_no_path_reaches_the_disk(shared: Web, path: str) -> None:
+    reply = raw(shared, f"GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n".encode())
     assert re.match(rb"HTTP/1.1 (400|404) ", reply)
     assert b"root:" not in reply
     assert b"import " not in reply
@@ -100,8 +117,8 @@ def test_no_path_reaches_the_disk(web: Web, loop: Loop, path: str) -> None:
 @pytest.mark.parametrize(
     "target", ["http://elsewhere.example/", "elsewhere.example:443", "*", "no-slash", ""]
 )
-def test_it_is_no_proxy(web: Web, target: str) -> None:
-    reply = raw(web, f"GET {target} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n".encode())
+def test_it_is_no_proxy(shared: Web, target: str) -> None:
+    reply = raw(shared, f"GET {target} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n".encode())
     assert re.match(rb"HTTP/1.1 (400|404) ", reply)
 
 
@@ -109,18 +126,19 @@ def test_it_is_no_proxy(web: Web, target: str) -> None:
 
 
 @pytest.mark.parametrize("method", METHODS)
-def test_nothing_but_get_is_answered_anywhere(web: Web, loop: Loop, method: str) -> None:
+def test_nothing_but_get_is_answered_anywhere(shared: Web, method: str) -> None:
+    before = shared.hub.refused["method"]
     for path in PATHS:
-        reply = raw(web, f"{method} {path} HTTP/1.1\r\nHost: localhost\r\n\r\n".encode(), 2)
+        reply = raw(shared, f"{method} {path} HTTP/1.1\r\nHost: localhost\r\n\r\n".encode(), 2)
         assert reply.startswith(b"HTTP/1.1 405 "), (method, path, reply[:80])
         assert b"\r\nallow: GET\r\n" in reply
-    assert web.hub.refused["method"] == len(PATHS)
+    assert shared.hub.refused["method"] == before + len(PATHS)
 
 
-def test_a_body_is_refused_before_it_is_read(web: Web) -> None:
+def test_a_body_is_refused_before_it_is_read(shared: Web) -> None:
     for head in ("Content-Length: 99999999999", "Transfer-Encoding: chunked", "Content-Length: 1"):
         began = time.monotonic()
-        reply = raw(web, f"GET / HTTP/1.1\r\nHost: localhost\r\n{head}\r\n\r\n".encode(), 2)
+        reply = raw(shared, f"GET / HTTP/1.1\r\nHost: localhost\r\n{head}\r\n\r\n".encode(), 2)
         assert reply.startswith(b"HTTP/1.1 413 ")
         assert time.monotonic() - began < 1.5, "the connection is closed, not kept for the body"
 
@@ -142,16 +160,16 @@ def test_a_body_is_refused_before_it_is_read(web: Web) -> None:
         b"GET / HTTP/1.1\r\n\r\n",
     ],
 )
-def test_what_is_no_proper_request_is_refused(web: Web, request_bytes: bytes) -> None:
-    reply = raw(web, request_bytes, 2)
+def test_what_is_no_proper_request_is_refused(shared: Web, request_bytes: bytes) -> None:
+    reply = raw(shared, request_bytes, 2)
     assert re.match(rb"HTTP/1.1 (400|403|404|405|413|505) ", reply) or reply == b""
-    assert get(web, "/page/style.css").status == 200, "and the next one is answered"
+    assert get(shared, "/page/style.css").status == 200, "and the next one is answered"
 
 
-def test_there_are_no_web_sockets(web: Web) -> None:
+def test_there_are_no_web_sockets(shared: Web) -> None:
     head = "Upgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: AAAA"
-    reply = raw(web, f"GET /events HTTP/1.1\r\nHost: localhost\r\n{head}\r\n\r\n".encode(), 1)
-    assert b" 101 " not in reply.split(b"\r\n")[0]
+    reply = raw(shared, f"GET / HTTP/1.1\r\nHost: localhost\r\n{head}\r\n\r\n".encode(), 1)
+    assert reply.startswith(b"HTTP/1.1 200 ")
 
 
 # -- other pages in the same browser
@@ -173,15 +191,15 @@ def test_there_are_no_web_sockets(web: Web) -> None:
         "[",
     ],
 )
-def test_a_name_that_was_made_to_point_here_is_refused(web: Web, loop: Loop, host: str) -> None:
-    reply = raw(web, f"GET /api/state HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n".encode())
+def test_a_name_that_was_made_to_point_here_is_refused(shared: Web, host: str) -> None:
+    reply = raw(shared, f"GET /api/state HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n".encode())
     assert re.match(rb"HTTP/1.1 40[03] ", reply)
     assert b"cameras" not in reply
 
 
 @pytest.mark.parametrize("host", ["localhost", "LOCALHOST:9999", "127.0.0.1", "[::1]:8080", "127.1.2.3"])
-def test_the_names_of_this_machine_are_not(web: Web, loop: Loop, host: str) -> None:
-    assert get(web, "/api/state", {"Host": host}).status == 200
+def test_the_names_of_this_machine_are_not(shared: Web, host: str) -> None:
+    assert get(shared, "/api/state", {"Host": host}).status == 200
 
 
 @pytest.mark.parametrize("path", ["/api/state", "/stream.mjpg", "/snapshot.jpg", "/events", "/live"])
@@ -195,19 +213,19 @@ def test_the_names_of_this_machine_are_not(web: Web, loop: Loop, host: str) -> N
         {"Origin": "null"},
     ],
 )
-def test_another_page_may_not_use_this_one(web: Web, loop: Loop, path: str, headers: dict[str, str]) -> None:
-    assert get(web, path, headers).status == 403
+def test_another_page_may_not_use_this_one(shared: Web, path: str, headers: dict[str, str]) -> None:
+    assert get(shared, path, headers).status == 403
 
 
-def test_a_link_to_the_page_may_be_followed_but_not_framed(web: Web) -> None:
+def test_a_link_to_the_page_may_be_followed_but_not_framed(shared: Web) -> None:
     link = {"Sec-Fetch-Site": "cross-site", "Sec-Fetch-Dest": "document", "Sec-Fetch-Mode": "navigate"}
-    assert get(web, "/", link).status == 200
-    assert get(web, "/", {**link, "Sec-Fetch-Dest": "iframe"}).status == 403
+    assert get(shared, "/", link).status == 200
+    assert get(shared, "/", {**link, "Sec-Fetch-Dest": "iframe"}).status == 403
 
 
-def test_every_answer_forbids_what_browsers_would_do_with_it(web: Web, loop: Loop) -> None:
+def test_every_answer_forbids_what_browsers_would_do_with_it(shared: Web) -> None:
     for path in ("/", "/api/state", "/nowhere", "/metrics", "/snapshot.jpg", "/page/main.js"):
-        headers = get(web, path).headers
+        headers = get(shared, path).headers
         policy = headers["content-security-policy"]
         assert "default-src 'none'" in policy
         assert "frame-ancestors 'none'" in policy
@@ -218,7 +236,7 @@ def test_every_answer_forbids_what_browsers_would_do_with_it(web: Web, loop: Loo
         assert headers["cross-origin-resource-policy"] == "same-origin"
         assert "server" not in headers
         assert "access-control-allow-origin" not in headers
-    page = get(web, "/").body
+    page = get(shared, "/").body
     assert not re.search(rb"<style|\sstyle=|\son\w+=|<script(?! (type=\"module\" )?src=\"/page/)", page), (
         "nothing inline"
     )
@@ -284,15 +302,17 @@ def test_the_token_in_an_address_counts_nowhere_else(locked: Web) -> None:
         {"X-Forwarded-For": "127.0.0.1", "Host": "localhost"},
     ],
 )
-def test_nothing_else_opens(locked: Web, headers: dict[str, str]) -> None:
-    port = str(place_of(locked)[1])
-    assert get(locked, "/api/state", {k: v.replace("{port}", port) for k, v in headers.items()}).status == 401
+def test_nothing_else_opens(guessed: Web, headers: dict[str, str]) -> None:
+    port = str(place_of(guessed)[1])
+    assert (
+        get(guessed, "/api/state", {k: v.replace("{port}", port) for k, v in headers.items()}).status == 401
+    )
 
 
-def test_guessing_is_slowed_and_counted_and_keeps_nobody_waiting(locked: Web) -> None:
+def test_guessing_is_slowed_and_counted_and_keeps_nobody_waiting(guessed: Web) -> None:
     began = time.monotonic()
     guessing = [
-        threading.Thread(target=get, args=(locked, "/api/state", {"Authorization": f"Bearer guess-{n}"}))
+        threading.Thread(target=get, args=(guessed, "/api/state", {"Authorization": f"Bearer guess-{n}"}))
         for n in range(4)
     ]
     for thread in guessing:
@@ -300,13 +320,13 @@ def test_guessing_is_slowed_and_counted_and_keeps_nobody_waiting(locked: Web) ->
     waits = []
     while any(thread.is_alive() for thread in guessing):
         asked = time.monotonic()
-        assert get(locked, "/healthz", {"Authorization": f"Bearer {SECRET}"}).status == 200
+        assert get(guessed, "/healthz", {"Authorization": f"Bearer {SECRET}"}).status == 200
         waits.append(time.monotonic() - asked)
         time.sleep(0.05)
     assert time.monotonic() - began >= 2.0, "0.25, 0.5, 1 and 2 s, all at once"
     assert len(waits) > 10, "meanwhile the right token was answered"
     assert sorted(waits)[len(waits) // 2] < 0.2
-    assert locked.hub.refused["token"] == 4
+    assert guessed.hub.refused["token"] == 4
 
 
 # -- names that are code
@@ -334,13 +354,13 @@ def test_names_that_are_code_stay_text_everywhere() -> None:
         assert all(re.match(r"(# |[a-z_]+(\{.*\})? [-+.\deInfNa]+$)", line) for line in lines)
 
 
-def test_a_query_never_becomes_a_header(web: Web, loop: Loop) -> None:
+def test_a_query_never_becomes_a_header(shared: Web) -> None:
     for path in (
         "/?x=%0d%0aSet-Cookie:%20a=b",
         "/?token=%0d%0aLocation:%20x",
         "/stream.mjpg?camera=%0d%0aX:%20y",
     ):
-        answer = get(web, path)
+        answer = get(shared, path)
         assert "set-cookie" not in answer.headers
         assert "location" not in answer.headers
 
@@ -348,9 +368,9 @@ def test_a_query_never_becomes_a_header(web: Web, loop: Loop) -> None:
 # -- nothing is slowed
 
 
-def test_a_head_that_is_too_large_is_cut_off(web: Web) -> None:
+def test_a_head_that_is_too_large_is_cut_off(shared: Web) -> None:
     for size in (10_000, 20_000, 5_000_000):
-        with socket.create_connection(place_of(web), timeout=5) as client:
+        with socket.create_connection(place_of(shared), timeout=5) as client:
             reply = b""
             try:
                 client.sendall(b"GET / HTTP/1.1\r\nHost: localhost\r\nX: " + b"a" * size + b"\r\n\r\n")
@@ -358,7 +378,7 @@ def test_a_head_that_is_too_large_is_cut_off(web: Web) -> None:
             except OSError:
                 pass  # cut off while it was still sending
             assert reply[:12] in (b"", b"HTTP/1.1 400", b"HTTP/1.1 431")
-    assert get(web, "/?" + "a" * 5000).status == 414
+    assert get(shared, "/?" + "a" * 5000).status == 414
 
 
 def test_a_request_that_trickles_in_is_cut_off() -> None:

@@ -6,7 +6,7 @@ import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
@@ -172,16 +172,15 @@ def serving(
 ) -> Iterator[Web]:
     """A sink that answers on a free port."""
     said: list[str] = []
+    before = threading.enumerate()
     web = Web(serve, about(classes), token_file=token_file, say=said.append, limits=limits)
     try:
         yield web
     finally:
         web.close()
     assert not [words for words in said if "gone" in words], said
-    alive = [
-        thread.name for thread in threading.enumerate() if thread.name in ("edgecam-web", "edgecam-jpeg")
-    ]
-    assert alive == [], alive
+    left = [thread.name for thread in threading.enumerate() if thread not in before]
+    assert not [name for name in left if name.startswith("edgecam")], left
 
 
 @contextmanager
@@ -211,14 +210,16 @@ def place_of(web: Web) -> tuple[str, int]:
 
 def raw(web: Web, request: bytes, seconds: float = 5.0) -> bytes:
     """Send bytes as they are; everything that comes back until the other side closes or time is up."""
+    end = time.monotonic() + seconds
     with socket.create_connection(place_of(web), timeout=seconds) as client:
         client.sendall(request)
         received = b""
-        try:
-            while part := client.recv(1 << 16):
+        with suppress(TimeoutError):
+            while (left := end - time.monotonic()) > 0:
+                client.settimeout(left)
+                if not (part := client.recv(1 << 16)):
+                    break
                 received += part
-        except TimeoutError:
-            pass
         return received
 
 
