@@ -9,7 +9,7 @@ from typing import Final, NamedTuple
 from edgecam_engines.errors import OutputError
 
 HERE: Final = "127.0.0.1"
-_SEND_BUFFER: Final = 256 << 10  # bytes; the kernel's own choice would hold seconds of old pictures
+_SEND_BUFFER: Final = 64 << 10  # bytes; the kernel's own choice would hold seconds of old pictures
 _WRITTEN: Final = re.compile(
     r"(?:\[(?P<v6>[^\[\]]+)\]|(?P<host>[^\[\]:]*)):(?P<port>[0-9]+)|(?P<only>[0-9]+)"
 )

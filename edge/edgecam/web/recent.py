@@ -2,6 +2,7 @@
 
 from collections import deque
 from collections.abc import Sequence
+from itertools import takewhile
 from typing import Final, NamedTuple
 
 import numpy as np
@@ -67,9 +68,9 @@ def timing(answers: Sequence[Answer], now: float) -> Timing:
 
 def rate(answers: Sequence[Answer], now: float, over_s: float = 5.0) -> float:
     """Answers a second over the last few seconds; 0 when they ceased."""
-    kept = [answer.at for answer in answers if now - answer.at <= over_s]
+    kept = [answer.at for answer in takewhile(lambda answer: now - answer.at <= over_s, reversed(answers))]
     # From the first to now, not to the last: a loop that stands still slows down to 0.
-    return (len(kept) - 1) / (now - kept[0]) if len(kept) > 1 and now > kept[0] else 0.0
+    return (len(kept) - 1) / (now - kept[-1]) if len(kept) > 1 and now > kept[-1] else 0.0
 
 
 def percentiles(values: ArrayLike) -> dict[str, float] | None:

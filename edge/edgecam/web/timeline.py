@@ -40,6 +40,8 @@ class Timeline:
     def after(self, number: int) -> list[Entry]:
         """What came after an entry, as far as it is remembered, oldest first."""
         with self._lock:
+            if number >= self._last:
+                return []
             return [entry for entry in self._entries if entry.number > number]
 
     def id_of(self, number: int) -> str:

@@ -136,6 +136,18 @@ def test_a_class_that_is_switched_off_is_drawn_and_listed_no_more(
     page.reload()
     page.wait_for_selector("#classes input")
     assert page.locator("#classes input:checked").count() == 0, "it is kept"
+    page.click("#all-classes")
+    assert page.locator("#classes input:checked").count() == 3
+
+
+def test_many_classes_are_found_by_their_name(web: Web, loop: Loop, open_page: Any) -> None:
+    web.hub.about = web.hub.about._replace(classes=tuple(f"class {n}" for n in range(200)))
+    page = open_page(web)
+    page.get_by_label("Find a class").fill("class 19")
+    assert page.locator("#classes label:visible").count() == 11
+    page.click("#no-classes")
+    page.get_by_label("Find a class").fill("")
+    assert page.locator("#classes input:checked").count() == 189, "what was not found is left alone"
 
 
 def test_events_come_with_their_picture_and_end(web: Web, loop: Loop, open_page: Any) -> None:

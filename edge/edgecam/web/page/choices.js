@@ -1,6 +1,6 @@
 // What a viewer chooses: the theme, the camera, the classes.
 
-import { element } from "./words.js";
+import { byId, element } from "./words.js";
 import { keep, kept } from "./keep.js";
 
 const THEMES = ["auto", "dark", "light"];
@@ -20,20 +20,40 @@ export function themeButton(button, changed) {
   say();
 }
 
+const FEW = 12; // more classes than this are searched
+
 // One switch a class. `hidden` is the set of those that are off; it is changed in place.
 export function classSwitches(box, classes, hidden, changed) {
   box.querySelectorAll("label").forEach((label) => label.remove());
-  for (const name of classes) {
+  const inputs = classes.map((name) => {
     const input = element("input", { type: "checkbox" });
     input.checked = !hidden.has(name);
-    input.addEventListener("change", () => {
+    input.addEventListener("change", () => switched([[name, input]]));
+    box.append(element("label", { class: "chip", title: name }, input, element("span", { text: name })));
+    return [name, input];
+  });
+  const switched = (some) => {
+    for (const [name, input] of some) {
       if (input.checked) hidden.delete(name);
       else hidden.add(name);
-      keep("hidden", [...hidden]);
-      changed();
-    });
-    box.append(element("label", { class: "chip", title: name }, input, element("span", { text: name })));
-  }
+    }
+    keep("hidden", [...hidden]);
+    changed();
+  };
+  const find = byId("find-class");
+  find.hidden = classes.length <= FEW;
+  find.oninput = () => {
+    const wanted = find.value.trim().toLowerCase();
+    for (const [name, input] of inputs) input.parentElement.hidden = !name.toLowerCase().includes(wanted);
+  };
+  // Both act on what is found.
+  const all = (on) => () => {
+    const found = inputs.filter(([, input]) => !input.parentElement.hidden);
+    for (const [, input] of found) input.checked = on;
+    switched(found);
+  };
+  byId("all-classes").onclick = all(true);
+  byId("no-classes").onclick = all(false);
 }
 
 export const hiddenClasses = () => new Set(kept("hidden", []));
