@@ -134,6 +134,7 @@ class Board:
         times = timing(self._answers(name), self.now())
         return {
             "camera": name,
+            "now": facts.iso(self._utc()),  # a device's clock may be years off; a browser allows for that
             "status": facts.of_status(told.status) if told else None,
             "stale": self.stale(name),
             "result": facts.of_result(*newest) if newest else None,

@@ -20,7 +20,7 @@ _AMBER: Final = (40, 200, 255)
 
 
 def encode(frame: Frame, result: Result, variant: Variant, fps: float) -> bytes:
-    """A JPEG of the frame, with the overlay on a copy of it where that is asked for."""
+    """A JPEG of the frame, with the overlay on a copy of it where that is asked for. Raises ValueError."""
     if variant == "cam":
         frame = frame.copy()
         overlay.draw(frame, result, fps)
@@ -28,7 +28,7 @@ def encode(frame: Frame, result: Result, variant: Variant, fps: float) -> bytes:
 
 
 def thumbnail(best: Best) -> bytes:
-    """An event's best frame, small, with its heat and box."""
+    """An event's best frame, small, with its heat and box. Raises ValueError."""
     height, width = best.frame.shape[:2]
     scale = THUMBNAIL / max(height, width)
     hw = max(1, round(height * scale)), max(1, round(width * scale))
@@ -53,4 +53,7 @@ def small_heat(heat: NDArray[np.uint8] | None) -> tuple[int, int, bytes]:
 
 
 def _jpeg(frame: Frame) -> bytes:
-    return cv2.imencode(".jpg", frame, [cv2.IMWRITE_JPEG_QUALITY, QUALITY])[1].tobytes()
+    done, data = cv2.imencode(".jpg", frame, [cv2.IMWRITE_JPEG_QUALITY, QUALITY])
+    if not done:
+        raise ValueError(f"no JPEG can be made of a frame of shape {frame.shape}")
+    return data.tobytes()

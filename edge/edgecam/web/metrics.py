@@ -114,6 +114,9 @@ class _Server(Collector):
         yield CounterMetricFamily(
             "edgecam_web_encodes", "Pictures that were made into JPEG.", value=self._pictures.encodes
         )
+        yield CounterMetricFamily(
+            "edgecam_web_encode_failures", "Pictures that could not be made.", value=self._pictures.failures
+        )
         yield _count(
             "edgecam_web_refused", "Requests that were turned away.", dict(self._refused).items(), "why"
         )

@@ -7,7 +7,10 @@ that is answered rarely). A viewer who is slow misses pictures; nothing is queue
 import threading
 import time
 from collections.abc import Callable
+from functools import partial
 from typing import Final, NamedTuple
+
+import cv2
 
 from edgecam.decisions.event import Event
 from edgecam.result import Result
@@ -36,14 +39,15 @@ class _Taken(NamedTuple):
     number: int
     frame: Frame
     result: Result
-    at: float
 
 
 class _Feed:
     """One camera's newest frame, and who wants it how."""
 
     def __init__(self) -> None:
-        self.taken: _Taken | None = None
+        self.count = 0  # frames that were taken
+        self.taken: _Taken | None = None  # the newest
+        self.taken_at = float("-inf")  # monotonic
         self.wanted: dict[Variant, float] = {}  # when it was last asked for, monotonic
         self.ready: dict[Variant, Picture] = {}
 
@@ -74,6 +78,7 @@ class Pictures:
         self.pulse = Pulse()  # beats when a picture is ready
         self.thumbnails = Thumbnails()
         self.encodes = 0
+        self.failures = 0  # frames that could not be encoded; the next one is tried
         self._fps, self._now = fps, now
         self._least_s = 0.9 / most_fps  # a little less than the interval, since frames come when they come
         self._changed = threading.Condition()
@@ -87,12 +92,12 @@ class Pictures:
         now = self._now()
         with self._changed:
             feed = self._feeds.setdefault(result.camera, _Feed())
-            before = feed.taken
-            if before is not None and now - before.at < (self._least_s if feed.watched(now) else KEPT_S):
+            if now - feed.taken_at < (self._least_s if feed.watched(now) else KEPT_S):
                 return
-        taken = _Taken(before.number + 1 if before else 1, frame.copy(), result, now)
+        copy = frame.copy()
         with self._changed:
-            feed.taken = taken
+            feed.count += 1
+            feed.taken, feed.taken_at = _Taken(feed.count, copy, result), now
             self._changed.notify()
 
     def event(self, event: Event) -> None:
@@ -114,7 +119,7 @@ class Pictures:
         """Number of the newest frame that was handed over; 0 for none."""
         with self._changed:
             feed = self._feeds.get(camera)
-            return feed.taken.number if feed and feed.taken else 0
+            return feed.count if feed else 0
 
     def newest(self, camera: str, variant: Variant) -> Picture | None:
         """The newest picture there is, however old."""
@@ -140,11 +145,25 @@ class Pictures:
                 return False
             now = self._now()
             jobs = [(feed, feed.taken, feed.missing(now)) for feed in self._feeds.values()]
-        self.thumbnails.make_one()
+        self._try(self.thumbnails.make_one)
         for feed, taken, variants in jobs:
-            if taken is not None and variants:
-                self._encode(feed, taken, variants)
+            if taken is not None and variants and not self._try(partial(self._encode, feed, taken, variants)):
+                self._forget(feed, taken)
         return True
+
+    def _try(self, work: Callable[[], None]) -> bool:
+        # A month is long: one frame that does not fit into memory must not end all pictures after it.
+        try:
+            work()
+        except (cv2.error, MemoryError, ValueError):
+            self.failures += 1
+            return False
+        return True
+
+    def _forget(self, feed: _Feed, taken: _Taken) -> None:
+        with self._changed:
+            if feed.taken is taken:
+                feed.taken = None
 
     def _due(self) -> bool:
         now = self._now()

@@ -328,7 +328,23 @@ def test_a_tab_that_nobody_looks_at_costs_no_encoding(web: Web, loop: Loop, open
         """() => { Object.defineProperty(document, 'hidden', { get: () => true, configurable: true });
                    document.dispatchEvent(new Event('visibilitychange')); }"""
     )
-    until(lambda: (page.wait_for_timeout(50), web.hub.watchers.taken == 0)[1])
+    until(lambda: (page.wait_for_timeout(50), web.hub.watchers.taken == web.hub.followers.taken == 0)[1])
+    page.evaluate(
+        """() => { Object.defineProperty(document, 'hidden', { get: () => false });
+                   document.dispatchEvent(new Event('visibilitychange')); }"""
+    )
+    until(lambda: (page.wait_for_timeout(50), web.hub.watchers.taken == web.hub.followers.taken == 1)[1])
+    comes_true(page, "document.getElementById('state').textContent === 'Live'")
+
+
+def test_times_are_right_though_the_devices_clock_is_years_off(web: Web, loop: Loop, open_page: Any) -> None:
+    page = open_page(web, locale="en-GB")
+    comes_true(page, "document.getElementById('state').textContent === 'Live'")
+    page.evaluate("() => { const now = Date.now; Date.now = () => now() + 5 * 365 * 86400e3; }")
+    loop.lose("front")
+    page.get_by_text("The camera is lost").wait_for()
+    page.wait_for_timeout(1200)
+    assert re.search(r"\(\d(\.\d)? s\)", page.locator("#notice-since").inner_text())
 
 
 def test_behind_a_token_a_person_types_it_once(open_page: Any, tmp_path: Path) -> None:

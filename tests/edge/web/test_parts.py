@@ -181,6 +181,16 @@ def test_the_newest_frame_replaces_one_that_nobody_encoded(pictures: Pictures) -
     assert pictures.encodes <= last
 
 
+def test_a_frame_that_cannot_be_encoded_does_not_end_those_after_it(pictures: Pictures) -> None:
+    pictures.want("front", "none")
+    pictures.offer(np.zeros((1, 70_000, 3), np.uint8), answer(0))  # longer than a JPEG may be
+    until(lambda: pictures.failures)
+    pictures.want("front", "none")
+    pictures.offer(scene(0), answer(1))
+    assert until(lambda: pictures.newest("front", "none")).result.frame == 1
+    assert pictures.failures == 1, "and it was not tried again and again"
+
+
 def test_a_heat_map_shrinks_to_what_a_browser_enlarges() -> None:
     rows, columns, cells = small_heat(np.full((60, 120), 77, np.uint8))
     assert (rows, columns) == (24, 48)

@@ -10,7 +10,7 @@ import { Notice } from "./notice.js";
 import { Plot } from "./plot.js";
 import { Stage } from "./stage.js";
 import { Alarms, Timeline } from "./timeline.js";
-import { byId, milliseconds, percent } from "./words.js";
+import { byId, deviceClock, milliseconds, percent } from "./words.js";
 
 const hidden = hiddenClasses();
 const views = new Map(); // camera -> its newest view
@@ -31,6 +31,7 @@ stage.hidden = hidden;
 
 const news = {
   status(view) {
+    deviceClock(view.now);
     const known = views.has(view.camera);
     views.set(view.camera, view);
     if (!known) meet();
@@ -110,11 +111,6 @@ function controls() {
     if (document.fullscreenElement) document.exitFullscreen();
     else byId("stage").requestFullscreen?.();
   });
-  // Nobody looks at a hidden tab, so the device encodes nothing for it.
-  document.addEventListener("visibilitychange", () => {
-    if (document.hidden) live.stop();
-    else if (chosen !== null) live.watch(chosen);
-  });
 }
 
 async function about() {
@@ -122,6 +118,7 @@ async function about() {
   if (told?.status === 401) location.reload(); // the token changed: ask for it
   if (!told?.ok) return false;
   state = await told.json();
+  deviceClock(state.now);
   byId("bundle").textContent = state.bundle;
   document.title = `${state.bundle} · edgecam`;
   classSwitches(byId("classes"), state.classes, hidden, () => {
@@ -145,7 +142,18 @@ async function start() {
     notice.line(false);
     await new Promise((resolve) => setTimeout(resolve, 2000));
   }
-  new News(news, online);
+  const line = new News(news, online);
+  // Nobody looks at a hidden tab: the device encodes nothing for it, and a browser has few lines to a device.
+  document.addEventListener("visibilitychange", () => {
+    if (document.hidden) {
+      live.stop();
+      line.stop();
+    } else {
+      notice.told(null);
+      line.open();
+      if (chosen !== null) live.watch(chosen);
+    }
+  });
 }
 
 start();

@@ -20,7 +20,7 @@ export class News {
     this.source.addEventListener("open", () => this.up());
     this.source.addEventListener("error", () => {
       this.online(false);
-      if (this.source.readyState === EventSource.CLOSED) setTimeout(() => this.again(), AGAIN_MS);
+      if (this.source?.readyState === EventSource.CLOSED) setTimeout(() => this.again(), AGAIN_MS);
     });
     for (const kind of ["status", "result", "event", "alarm", "beat", "missed"]) {
       this.source.addEventListener(kind, (message) => {
@@ -35,13 +35,19 @@ export class News {
     this.online(true);
   }
 
+  stop() {
+    this.source.close();
+    this.source = null;
+  }
+
   look() {
-    if (Date.now() - this.heard < SILENT_MS) return;
+    if (!this.source || Date.now() - this.heard < SILENT_MS) return;
     this.online(false);
     this.again();
   }
 
   again() {
+    if (!this.source) return; // nobody looks
     this.source.close();
     this.open();
   }

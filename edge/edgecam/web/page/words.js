@@ -15,8 +15,18 @@ export const percent = (share) => `${Math.round(share * 100)} %`;
 
 export const milliseconds = (value) => `${value < 10 ? value.toFixed(1) : Math.round(value)} ms`;
 
+// A device without a battery may live in another year. Times in text are the device's, numbers are the
+// browser's; `local` turns both into the browser's.
+let skew = 0;
+
+export function deviceClock(now) {
+  skew = Date.now() - new Date(now).getTime();
+}
+
+export const local = (time) => (typeof time === "number" ? time : new Date(time).getTime() + skew);
+
 export function clock(time) {
-  return new Date(time).toLocaleTimeString([], { hour: "2-digit", minute: "2-digit", second: "2-digit" });
+  return new Date(local(time)).toLocaleTimeString([], { hour: "2-digit", minute: "2-digit", second: "2-digit" });
 }
 
 export function span(seconds) {
@@ -27,4 +37,4 @@ export function span(seconds) {
   return `${Math.round(seconds / 86400)} days`;
 }
 
-export const secondsSince = (time) => Math.max(0, (Date.now() - new Date(time).getTime()) / 1000);
+export const secondsSince = (time) => Math.max(0, (Date.now() - local(time)) / 1000);
