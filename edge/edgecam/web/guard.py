@@ -17,7 +17,7 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.responses import PlainTextResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from edgecam.web.limits import Failures, Rates
+from edgecam.web.limits import Failures, Full, Places, Rates
 from edgecam.web.token import Token
 
 LONGEST_TARGET: Final = 2048  # characters of path and query
@@ -54,6 +54,7 @@ class Door(NamedTuple):
     token: Token | None
     rates: Rates
     failures: Failures
+    guessing: Places  # wrong tokens whose answer waits
     refused: Counter[str]  # by `Refusal.why`
 
 
@@ -99,15 +100,24 @@ class Guard:
         bearer, asked = _bearer(headers), _token_in_address(scope)
         for given in (bearer, asked):
             if given is not None and not token.matches(given):
-                self._door.refused["token"] += 1
-                # Only this answer waits. A right token is never kept waiting, from wherever it comes.
-                await asyncio.sleep(self._door.failures.delay(_address(scope)))
-                return self._locked(scope)
+                return await self._wrong(scope)
         if asked is not None:
             return self._welcome(token)
         if bearer is not None or token.matches_cookie(_cookie(headers, self._door.cookie)):
             return None
         self._door.refused["no token"] += 1
+        return self._locked(scope)
+
+    async def _wrong(self, scope: Scope) -> Response:
+        """The answer to a guess, late. A right token is never kept waiting, from wherever it comes."""
+        self._door.refused["token"] += 1
+        delay = self._door.failures.delay(_address(scope))
+        try:
+            # Few wait at once, so that guesses cannot hold all the connections there are.
+            with self._door.guessing.one():
+                await asyncio.sleep(delay)
+        except Full:
+            return _refused(Refusal("token", 429, "Too many wrong tokens. Wait a moment."))
         return self._locked(scope)
 
     def _welcome(self, token: Token) -> Response:

@@ -14,8 +14,8 @@ Value = TypeVar("Value")
 class ConnectionLimits(NamedTuple):
     """When a connection is cut off."""
 
-    most: int = 192  # connections in all; more than streams, so that there is always room for a question
-    per_address: int = 96
+    most: int = 256  # connections in all; more than streams, so that there is always room for a question
+    per_address: int = 80
     request_s: float = 10.0  # for a whole request, from its first byte or the connection's beginning
     stall_s: float = 10.0  # for a client to take what was written, which is one picture at most
 

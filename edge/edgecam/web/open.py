@@ -8,13 +8,14 @@ from typing import Final
 from edgecam.web.address import listen, parse_address
 from edgecam.web.guard import Door, Guard
 from edgecam.web.hub import Hub
-from edgecam.web.limits import ConnectionLimits, Failures, Rates
+from edgecam.web.limits import ConnectionLimits, Failures, Places, Rates
 from edgecam.web.page_files import read_page
 from edgecam.web.routes import Routes
 from edgecam.web.server import Server
 from edgecam.web.token import read_token
 
 REQUESTS_PER_S: Final = 50.0  # from one address
+GUESSES: Final = 8  # wrong tokens that are kept waiting at once
 BURST: Final = 300  # a page that opens asks for many thumbnails at once
 
 
@@ -36,6 +37,7 @@ def open_server(
         token=token,
         rates=Rates(REQUESTS_PER_S, BURST, time.monotonic),
         failures=Failures(time.monotonic),
+        guessing=Places(GUESSES),
         refused=hub.refused,
     )
     routes = Routes(hub, read_page())

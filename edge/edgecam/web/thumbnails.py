@@ -38,14 +38,23 @@ class Thumbnails:
                 self.dropped += 1
 
     def make_one(self) -> None:
-        """Make the one that has waited longest."""
+        """Make the one that has waited longest. Raises ValueError when it cannot be made."""
         with self._lock:
             if not self._asked:
                 return
-            name, best = self._asked.popitem(last=False)
-        picture = jpeg.thumbnail(best)
+            name, best = next(iter(self._asked.items()))
+        try:
+            picture = jpeg.thumbnail(best)
+            self._keep(name, best.number, picture)
+        finally:
+            # Only now, so that it is at all times either waited for or there.
+            with self._lock:
+                if self._asked.get(name) is best:
+                    del self._asked[name]
+
+    def _keep(self, name: str, number: int, picture: bytes) -> None:
         with self._lock:
-            self._made[name] = best.number, picture
+            self._made[name] = number, picture
             self._made.move_to_end(name)
             while len(self._made) > self._most:
                 self._made.popitem(last=False)

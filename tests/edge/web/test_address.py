@@ -7,13 +7,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edge.web.web_kit import ABOUT
+from edge.web.web_kit import ABOUT, SECRET
 from edgecam.sinks.web import Web
 from edgecam.web.address import Address, listen, parse_address
 from edgecam.web.token import Token, read_token
 from edgecam_engines.errors import OutputError
 
-SECRET = "a-secret-of-some-length"
 LOOPBACK = Address("127.0.0.1", 8080, socket.AF_INET, loopback=True)
 OPEN = Address("192.0.2.1", 8080, socket.AF_INET, loopback=False)
 

@@ -4,12 +4,9 @@ import http.client
 import json
 import re
 import socket
-import threading
 import time
-from collections.abc import Iterator
 from contextlib import closing
 from itertools import pairwise
-from pathlib import Path
 
 import numpy as np
 import psutil
@@ -17,6 +14,7 @@ import pytest
 
 from edge.loop_kit import scene
 from edge.web.web_kit import (
+    PATHS,
     Loop,
     event_of,
     get,
@@ -34,50 +32,9 @@ from edgecam.web.hub import FOLLOWERS, WATCHERS
 from edgecam.web.limits import ConnectionLimits
 from edgecam.web.open import BURST
 
-SECRET = "a-secret-of-some-length"
 METHODS = ("POST", "PUT", "DELETE", "PATCH", "OPTIONS", "HEAD", "TRACE", "CONNECT", "PROPFIND", "BREW")
-PATHS = ("/", "/api/state", "/events", "/stream.mjpg", "/snapshot.jpg", "/metrics", "/healthz", "/nowhere")
 PATIENCE_S = 2.0  # for the loop; a client that it waited for would keep it for ever
 QUICK = ConnectionLimits(most=40, per_address=20, request_s=0.5, stall_s=0.7)
-
-
-@pytest.fixture
-def web() -> Iterator[Web]:
-    with serving() as made:
-        yield made
-
-
-@pytest.fixture
-def loop(web: Web) -> Iterator[Loop]:
-    with looping(web) as made:
-        yield made
-
-
-@pytest.fixture(scope="module")
-def shared() -> Iterator[Web]:
-    """With a loop, for tests that leave nothing behind."""
-    with serving() as made, looping(made):
-        yield made
-
-
-@pytest.fixture(scope="module")
-def locked(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Web]:
-    """Served at every address of this machine, so behind a token."""
-    yield from _locked(tmp_path_factory.mktemp("locked"))
-
-
-@pytest.fixture
-def guessed(tmp_path: Path) -> Iterator[Web]:
-    """One more, where nobody has guessed yet."""
-    yield from _locked(tmp_path)
-
-
-def _locked(folder: Path) -> Iterator[Web]:
-    token = folder / "token"
-    token.write_text(SECRET)
-    token.chmod(0o600)
-    with serving(serve="0.0.0.0:0", token_file=token) as made, looping(made):
-        yield made
 
 
 # -- nothing is read
@@ -243,92 +200,6 @@ def test_every_answer_forbids_what_browsers_would_do_with_it(shared: Web) -> Non
     assert not re.search(rb"<style|\sstyle=|\son\w+=|<script(?! (type=\"module\" )?src=\"/page/)", page), (
         "nothing inline"
     )
-
-
-# -- the token
-
-
-@pytest.mark.parametrize("path", PATHS)
-def test_without_the_token_there_is_nothing(locked: Web, path: str) -> None:
-    answer = get(locked, path)
-    assert answer.status == 401
-    assert answer.headers["www-authenticate"] == "Bearer"
-    assert b"front" not in answer.body
-    assert SECRET.encode() not in answer.body
-
-
-def test_the_form_for_the_token_has_what_it_needs(locked: Web) -> None:
-    assert b'name="token"' in get(locked, "/").body
-    for path in ("/page/style.css", "/favicon.svg"):
-        assert get(locked, path).status == 200
-    assert get(locked, "/page/main.js").status == 401
-
-
-def test_the_token_opens_by_header(locked: Web) -> None:
-    assert get(locked, "/api/state", {"Authorization": f"Bearer {SECRET}"}).json()["cameras"]
-
-
-def test_the_form_trades_the_token_for_a_cookie_and_takes_it_out_of_the_address(locked: Web) -> None:
-    answer = get(locked, f"/?token={SECRET}")
-    assert (answer.status, answer.headers["location"]) == (303, "/")
-    cookie = answer.headers["set-cookie"]
-    assert "HttpOnly" in cookie
-    assert "SameSite=strict" in cookie
-    assert SECRET not in cookie
-    assert get(locked, "/api/state", {"Cookie": cookie.split(";")[0]}).status == 200
-
-
-def test_the_token_in_an_address_counts_nowhere_else(locked: Web) -> None:
-    assert get(locked, f"/api/state?token={SECRET}").status == 401
-    reply = raw(
-        locked,
-        f"GET //evil.example/?token={SECRET} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n".encode(),
-    )
-    assert b"evil.example" not in reply
-    assert reply.startswith(b"HTTP/1.1 401 ")
-
-
-@pytest.mark.parametrize(
-    "headers",
-    [
-        {"Authorization": "Bearer "},
-        {"Authorization": "Bearer " + SECRET[:-1]},
-        {"Authorization": "Bearer " + SECRET.upper()},
-        {"Authorization": "Basic " + SECRET},
-        {"Authorization": SECRET},
-        {"Authorization": "Bearer \xe9\xff"},
-        {"Cookie": "edgecam=" + SECRET},
-        {"Cookie": "edgecam_{port}=" + SECRET},
-        {"Cookie": "edgecam_{port}="},
-        {"Cookie": 'edgecam_{port}="\\377\\000'},
-        {"Cookie": "=;=;;=" * 50},
-        {"X-Forwarded-For": "127.0.0.1", "Host": "localhost"},
-    ],
-)
-def test_nothing_else_opens(guessed: Web, headers: dict[str, str]) -> None:
-    port = str(place_of(guessed)[1])
-    assert (
-        get(guessed, "/api/state", {k: v.replace("{port}", port) for k, v in headers.items()}).status == 401
-    )
-
-
-def test_guessing_is_slowed_and_counted_and_keeps_nobody_waiting(guessed: Web) -> None:
-    began = time.monotonic()
-    guessing = [
-        threading.Thread(target=get, args=(guessed, "/api/state", {"Authorization": f"Bearer guess-{n}"}))
-        for n in range(4)
-    ]
-    for thread in guessing:
-        thread.start()
-    answered = 0
-    while all(thread.is_alive() for thread in guessing[1:]) or answered < 5:
-        assert get(guessed, "/healthz", {"Authorization": f"Bearer {SECRET}"}).status == 200
-        answered += any(thread.is_alive() for thread in guessing)
-        time.sleep(0.05)
-    for thread in guessing:
-        thread.join()
-    assert time.monotonic() - began >= 2.0, "0.25, 0.5, 1 and 2 s, and meanwhile the right token was answered"
-    assert guessed.hub.refused["token"] == 4
 
 
 # -- names that are code

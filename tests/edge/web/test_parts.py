@@ -12,7 +12,9 @@ from hypothesis import strategies as st
 
 from edge.loop_kit import scene
 from edge.web.web_kit import answer, decoded, event_of, until
+from edgecam.decisions.event import Best
 from edgecam.status import CameraStatus, State
+from edgecam.web import jpeg
 from edgecam.web.board import SILENT_S, Board
 from edgecam.web.jpeg import small_heat
 from edgecam.web.limits import ADDRESSES, Failures, Full, Places, Rates
@@ -217,6 +219,22 @@ def test_thumbnails_are_bounded_both_ways_and_made_once_a_frame() -> None:
     ]
     thumbnails.ask(event_of("f4", scene(1), "end"))
     assert thumbnails.asked == 0, "it shows the same frame"
+
+
+def test_a_thumbnail_is_at_all_times_waited_for_or_there(monkeypatch: pytest.MonkeyPatch) -> None:
+    thumbnails, seen = Thumbnails(), []
+    made = jpeg.thumbnail
+
+    def looked_at(best: Best) -> bytes:
+        seen.append(thumbnails.waiting("e"))
+        return made(best)
+
+    monkeypatch.setattr(jpeg, "thumbnail", looked_at)
+    thumbnails.ask(event_of("e", scene(0)))
+    thumbnails.make_one()
+    assert seen == [True]
+    assert thumbnails.get("e")
+    assert not thumbnails.waiting("e")
 
 
 # -- limits

@@ -4,7 +4,6 @@ import builtins
 import json
 import re
 import time
-from collections.abc import Iterator
 
 import numpy as np
 import pytest
@@ -28,18 +27,6 @@ from edgecam.sinks.listener import Listener
 from edgecam.sinks.web import Web
 from edgecam.web.pictures import STREAM_FPS
 from edgecam_engines.errors import OutputError
-
-
-@pytest.fixture
-def web() -> Iterator[Web]:
-    with serving() as made:
-        yield made
-
-
-@pytest.fixture
-def loop(web: Web) -> Iterator[Loop]:
-    with looping(web) as made:
-        yield made
 
 
 def test_the_sink_is_a_listener_too(web: Web) -> None:

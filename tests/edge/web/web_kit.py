@@ -28,6 +28,19 @@ CLASSES: Final = ("blue thing", "green thing", "red thing")
 ABOUT: Final = About("colours", "fixed-fp32", "default", CLASSES, {"edgecam": "0.1.0"})
 
 
+SECRET: Final = "a-secret-of-some-length"
+PATHS: Final = (
+    "/",
+    "/api/state",
+    "/events",
+    "/stream.mjpg",
+    "/snapshot.jpg",
+    "/metrics",
+    "/healthz",
+    "/nowhere",
+)
+
+
 def about(classes: tuple[str, ...] = CLASSES) -> About:
     return ABOUT._replace(classes=classes)
 
