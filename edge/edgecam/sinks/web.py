@@ -55,6 +55,10 @@ class Web:
     def status(self, status: CameraStatus) -> None:
         self.hub.status(status)
 
+    def describe(self, about: About) -> None:
+        """Say that another head runs now; pages that are open take over its classes."""
+        self.hub.describe(about)
+
     def close(self) -> None:
         self.hub.end()
         self._server.stop()

@@ -3,7 +3,7 @@
 import secrets
 import time
 from collections import Counter
-from typing import Final
+from typing import Final, TypeVar
 
 from edgecam.decisions.event import Alarm, Event
 from edgecam.result import Result
@@ -23,12 +23,15 @@ WATCHERS: Final = 32  # streams of pictures at once
 FOLLOWERS: Final = 32  # streams of events at once
 MOST_FIRING: Final = 200  # alarms that are remembered while they fire
 
+Told = TypeVar("Told", Result, Event, Alarm, CameraStatus)
+
 
 class Hub:
     """The four verbs of the loop return at once; nothing here waits for a client."""
 
     def __init__(self, about: About) -> None:
-        self.about = about  # replaced as a whole when the head is reloaded
+        self.about = about
+        self.described = 0  # how often `about` was replaced
         self.board = Board()
         self.timeline = Timeline(secrets.token_hex(4))
         self.pictures = Pictures(self.board.fps)
@@ -44,6 +47,7 @@ class Hub:
 
     def result(self, frame: Frame, result: Result) -> None:
         """One answer and its frame, nothing drawn on it."""
+        result = _named(result)
         self.metrics.result(result)
         self.pictures.offer(frame, result)
         height, width = frame.shape[:2]
@@ -52,6 +56,7 @@ class Hub:
 
     def event(self, event: Event) -> None:
         """A phase of an event."""
+        event = _named(event)
         self.metrics.event(event)
         self.pictures.event(event)
         self.timeline.add("event", facts.of_event(event))
@@ -59,6 +64,7 @@ class Hub:
 
     def alarm(self, alarm: Alarm) -> None:
         """An alarm began or is over."""
+        alarm = _named(alarm)
         self.metrics.alarm(alarm)
         told = facts.of_alarm(alarm)
         key = alarm.rule, alarm.camera, alarm.label
@@ -71,7 +77,12 @@ class Hub:
 
     def status(self, status: CameraStatus) -> None:
         """How a camera is."""
-        self.board.status(status)
+        self.board.status(_named(status))
+        self.news.beat()
+
+    def describe(self, about: About) -> None:
+        """Another head or engine runs from now on."""
+        self.about, self.described = about, self.described + 1
         self.news.beat()
 
     def state(self) -> Facts:
@@ -91,3 +102,10 @@ class Hub:
         self.ending = True
         self.news.beat()
         self.pictures.pulse.beat()
+
+
+def _named(told: Told) -> Told:
+    """The same, with a camera's name that is text: a file's name may hold bytes that are none."""
+    if told.camera.isascii():
+        return told
+    return told._replace(camera=told.camera.encode("utf-8", "backslashreplace").decode())

@@ -114,7 +114,7 @@ class Routes:
             position = 0 if request.query_params.get("history") == "1" else timeline.last
         else:
             position = timeline.position(known)
-        follower = Follower(self._hub.board, timeline, position)
+        follower = Follower(self._hub.board, timeline, position, lambda: self._hub.described)
         told = follow(follower, self._hub.news, self._hub.board, self._ending)
         return Lasting(told, self._hub.followers, "text/event-stream")
 

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from edge.loop_kit import scene
-from edge.web.web_kit import Loop, alarm_of, decoded, event_of, looping, place_of, serving, until
+from edge.web.web_kit import Loop, about, alarm_of, decoded, event_of, looping, place_of, serving, until
 from edgecam.sinks.web import Web
 
 CHROMIUM = Path("/usr/bin/chromium")
@@ -194,10 +194,19 @@ def test_a_lost_camera_is_said_over_a_greyed_picture_until_it_is_back(
     comes_true(page, "document.getElementById('label').textContent.startsWith('red thing')")
 
 
+def test_another_head_brings_its_classes_to_pages_that_are_open(web: Web, loop: Loop, open_page: Any) -> None:
+    page = open_page(web)
+    page.get_by_label("red thing", exact=True).wait_for()
+    web.describe(about(("left", "right")))
+    page.get_by_label("right", exact=True).wait_for()
+    assert page.locator("#classes input").count() == 2
+
+
 def test_a_loop_that_hangs_is_said_too(web: Web, open_page: Any) -> None:
     with looping(web):
         page = open_page(web)
         comes_true(page, "document.getElementById('state').textContent === 'Live'")
+    page.evaluate("() => { const now = Date.now; Date.now = () => now() + 7000; }")
     page.get_by_text("The camera loop is silent").wait_for()
 
 

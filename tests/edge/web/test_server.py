@@ -157,6 +157,18 @@ def test_an_unknown_camera_or_overlay_is_not_guessed(web: Web, loop: Loop) -> No
     assert get(web, "/api/history?camera=front").json()["camera"] == "front"
 
 
+def test_a_camera_whose_name_is_no_text_is_named_all_the_same(web: Web) -> None:
+    with looping(web, cameras=("clip\udcff \N{LATIN SMALL LETTER E WITH ACUTE}.mp4",)) as loop:
+        assert (
+            get(web, "/api/state").json()["cameras"][0]["camera"]
+            == "clip\\udcff \N{LATIN SMALL LETTER E WITH ACUTE}.mp4"
+        )
+        assert get(web, "/metrics").status == 200
+        assert get(web, "/snapshot.jpg?camera=clip%5Cudcff%20%C3%A9.mp4").status == 200
+        loop.lose(loop.cameras[0], "unplugged")
+        until(lambda: get(web, "/healthz").status == 503)
+
+
 def test_the_state_says_what_runs_and_how_it_is(web: Web, loop: Loop) -> None:
     state = until(lambda: (s := get(web, "/api/state").json())["cameras"][0]["interval_ms"] and s)
     assert state["engine"] == "fixed-fp32"

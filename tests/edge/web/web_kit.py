@@ -116,7 +116,7 @@ class Loop:
         self._lost: dict[str, str] = {}
         self._since = {camera: time.time() for camera in cameras}
         self._calls: list[Callable[[], None]] = []
-        self._going = True
+        self._ending = threading.Event()
         self._thread = threading.Thread(target=self._run, name="test-loop", daemon=True)
         self._thread.start()
 
@@ -135,13 +135,13 @@ class Loop:
         self._calls.append(call)
 
     def stop(self) -> None:
-        self._going = False
+        self._ending.set()
         self._thread.join(5)
         assert not self._thread.is_alive()
 
     def _run(self) -> None:
         spoken = 0.0
-        while self._going:
+        while not self._ending.is_set():
             began = time.monotonic()
             if began - spoken >= 1.0:
                 spoken = began
@@ -157,7 +157,7 @@ class Loop:
                     self.web.write(frame, answer(number, camera, kind, self.classes, frame.shape[:2]))
             self.slowest_s = max(self.slowest_s, time.monotonic() - began)
             self.written += 1
-            time.sleep(max(0.0, 1 / self.fps - (time.monotonic() - began)))
+            self._ending.wait(max(0.0, 1 / self.fps - (time.monotonic() - began)))
 
     def _status(self, camera: str) -> CameraStatus:
         lost = self._lost.get(camera)

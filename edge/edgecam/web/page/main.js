@@ -47,6 +47,7 @@ const news = {
   },
   event: (event) => timeline.tell(event),
   alarm: (alarm) => alarms.tell(alarm),
+  about: () => about(), // another head runs
 };
 
 // Cameras may be heard of one after the other.
