@@ -120,6 +120,23 @@ def test_what_is_seen_is_told_with_its_bars(web: Web, open_page: Any) -> None:
         assert [re.sub(r".*\n", "", text.strip()) for text in shares] == ["90 %", "5 %", "5 %"]
 
 
+def test_the_answer_beside_the_picture_is_the_answer_about_it(web: Web, open_page: Any) -> None:
+    colours = {"blue thing": 0, "green thing": 1, "red thing": 2}
+    with looping(web, fps=12):
+        page = open_page(web)
+        shows_picture(page)
+        slide(page, 0)
+        page.uncheck("#marks")
+        for _ in range(10):
+            page.wait_for_timeout(70)
+            label, data = page.evaluate(
+                "[document.getElementById('label').firstChild.data.trim(), "
+                "document.getElementById('picture').toDataURL('image/png')]"
+            )
+            shown = decoded(base64.b64decode(data.partition(",")[2])).astype(int)
+            assert np.abs(shown - scene(colours[label])).mean() < 4
+
+
 def test_a_class_that_is_switched_off_is_drawn_and_listed_no_more(
     web: Web, loop: Loop, open_page: Any
 ) -> None:

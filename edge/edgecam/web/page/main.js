@@ -26,7 +26,12 @@ const plots = [
   new Plot(byId("age"), " ms", (second) => second.age_ms, (second) => second.worst_ms),
   new Plot(byId("rate"), "", (second) => second.answers),
 ];
-const live = new Live((picture) => stage.show(picture));
+let picturedAt = 0; // when the last picture was shown
+const live = new Live((picture) => {
+  picturedAt = Date.now();
+  stage.show(picture);
+  tell(picture.result); // the answer beside a picture is the answer about it
+});
 stage.hidden = hidden;
 
 const news = {
@@ -39,16 +44,20 @@ const news = {
     cameraStates(byId("cameras"), views);
     showHealth(byId("health"), state, views, chosen);
   },
+  // For a page that gets no pictures, such as one too many.
   result(result) {
-    if (result.camera !== chosen) return;
-    answer.show(result);
-    const words = `${result.label}, ${percent(result.confidence)}`;
-    if (byId("picture").ariaLabel !== words) byId("picture").ariaLabel = words;
+    if (result.camera === chosen && Date.now() - picturedAt > 1500) tell(result);
   },
   event: (event) => timeline.tell(event),
   alarm: (alarm) => alarms.tell(alarm),
   about: () => about(), // another head runs
 };
+
+function tell(result) {
+  answer.show(result);
+  const words = `${result.label}, ${percent(result.confidence)}`;
+  if (byId("picture").ariaLabel !== words) byId("picture").ariaLabel = words;
+}
 
 // Cameras may be heard of one after the other.
 function meet() {
