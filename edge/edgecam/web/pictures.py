@@ -23,6 +23,8 @@ from edgecam_engines.engine import Frame
 STREAM_FPS: Final = 15.0  # pictures a second that viewers get at most
 KEPT_S: Final = 1.0  # between copies while nobody watches
 WATCHED_S: Final = 2.0  # somebody who asked watches for this long
+# A machine with no time to spare takes longer to encode, and is then asked less often: the loop comes first.
+YIELD: Final = 4.0
 JOIN_S: Final = 5.0
 
 
@@ -39,6 +41,7 @@ class _Taken(NamedTuple):
     number: int
     frame: Frame
     result: Result
+    at: float  # monotonic
 
 
 class _Feed:
@@ -50,6 +53,11 @@ class _Feed:
         self.taken_at = float("-inf")  # monotonic
         self.wanted: dict[Variant, float] = {}  # when it was last asked for, monotonic
         self.ready: dict[Variant, Picture] = {}
+        self.took_s = 0.0  # from the newest frame's arrival until it was encoded
+
+    def pause(self, now: float, least_s: float) -> float:
+        """Seconds between two frames that are taken."""
+        return max(least_s, YIELD * self.took_s) if self.watched(now) else KEPT_S
 
     def watched(self, now: float) -> list[Variant]:
         return [variant for variant, at in self.wanted.items() if now - at <= WATCHED_S]
@@ -92,12 +100,12 @@ class Pictures:
         now = self._now()
         with self._changed:
             feed = self._feeds.setdefault(result.camera, _Feed())
-            if now - feed.taken_at < (self._least_s if feed.watched(now) else KEPT_S):
+            if now - feed.taken_at < feed.pause(now, self._least_s):
                 return
         copy = frame.copy()
         with self._changed:
             feed.count += 1
-            feed.taken, feed.taken_at = _Taken(feed.count, copy, result), now
+            feed.taken, feed.taken_at = _Taken(feed.count, copy, result, now), now
             self._changed.notify()
 
     def event(self, event: Event) -> None:
@@ -175,4 +183,5 @@ class Pictures:
             height, width = taken.frame.shape[:2]
             with self._changed:
                 feed.ready[variant] = Picture(taken.number, data, taken.result, (height, width))
+                feed.took_s = min(KEPT_S / YIELD, self._now() - taken.at)
                 self.encodes += 1

@@ -183,6 +183,24 @@ def test_the_newest_frame_replaces_one_that_nobody_encoded(pictures: Pictures) -
     assert pictures.encodes <= last
 
 
+def test_a_machine_that_encodes_slowly_is_asked_less_often(monkeypatch: pytest.MonkeyPatch) -> None:
+    def slow(*_: object) -> bytes:
+        time.sleep(0.05)
+        return b"jpeg"
+
+    monkeypatch.setattr(jpeg, "encode", slow)
+    made = Pictures(lambda _: 12.0, most_fps=1000)
+    began, number, before = time.monotonic(), 0, 0
+    while time.monotonic() - began < 1.2:
+        made.want("front", "none")
+        made.offer(scene(0), answer(number))
+        before = made.taken("front") if time.monotonic() - began < 0.2 else before
+        number += 1
+        time.sleep(0.002)
+    made.close()
+    assert 2 <= made.taken("front") - before <= 6, "0.05 s to encode, so every 0.2 s at most"
+
+
 def test_a_frame_that_cannot_be_encoded_does_not_end_those_after_it(pictures: Pictures) -> None:
     pictures.want("front", "none")
     pictures.offer(np.zeros((1, 70_000, 3), np.uint8), answer(0))  # longer than a JPEG may be
