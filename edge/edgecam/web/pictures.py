@@ -14,6 +14,7 @@ import cv2
 
 from edgecam.decisions.event import Event
 from edgecam.result import Result
+from edgecam.threads import step_back
 from edgecam.web import jpeg
 from edgecam.web.jpeg import Variant
 from edgecam.web.pulse import Pulse
@@ -143,6 +144,7 @@ class Pictures:
         self._thread.join(JOIN_S)
 
     def _work(self) -> None:
+        step_back()
         while self._work_once():
             self.pulse.beat()
 

@@ -1,6 +1,8 @@
 """The parts that need no server: percentiles, history, what is fresh, what is encoded, who may ask."""
 
 import asyncio
+import os
+import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -199,6 +201,15 @@ def test_a_machine_that_encodes_slowly_is_asked_less_often(monkeypatch: pytest.M
         time.sleep(0.002)
     made.close()
     assert 2 <= made.taken("front") - before <= 6, "0.05 s to encode, so every 0.2 s at most"
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux keeps niceness per thread")
+def test_the_encoder_lets_the_loop_go_first(pictures: Pictures) -> None:
+    encoder = pictures._thread.native_id
+    assert encoder is not None
+    own = os.getpriority(os.PRIO_PROCESS, threading.get_native_id())
+    until(lambda: os.getpriority(os.PRIO_PROCESS, encoder) == min(19, own + 10))
+    assert os.getpriority(os.PRIO_PROCESS, threading.get_native_id()) == own
 
 
 def test_a_frame_that_cannot_be_encoded_does_not_end_those_after_it(pictures: Pictures) -> None:
