@@ -20,7 +20,7 @@ def one_opencv_thread() -> Iterator[None]:
 
 
 def step_back(by: int = 10) -> None:
-    """Let the other threads go before this one. Linux keeps niceness per thread; elsewhere nothing happens."""
+    """Let the other threads go before this one. Only Linux keeps niceness per thread."""
     with suppress(OSError, AttributeError):
         own = threading.get_native_id()
         os.setpriority(os.PRIO_PROCESS, own, min(19, os.getpriority(os.PRIO_PROCESS, own) + by))
