@@ -25,6 +25,7 @@ from edgecam.sinks.sink import Finished
 from edgecam.sources.newest import Ended
 from edgecam.status import CameraStatus
 from edgecam.threads import one_opencv_thread
+from edgecam.web.about import About, Describes, about
 from edgecam_engines.bundle import Bundle, open_bundle
 from edgecam_engines.head import Head
 from edgecam_engines.signals import stop_on_signal
@@ -33,9 +34,12 @@ from edgecam_engines.signals import stop_on_signal
 class Loop:
     """A loop that runs, for whoever looks after it."""
 
-    def __init__(self, bundle: Bundle, lanes: list[Lane], rules: Holder) -> None:
+    def __init__(
+        self, bundle: Bundle, lanes: list[Lane], rules: Holder, changed: Callable[[], object]
+    ) -> None:
+        """`changed` is called when other rules are in force."""
         self.bundle = bundle
-        self._lanes, self._rules = lanes, rules
+        self._lanes, self._rules, self._changed = lanes, rules, changed
 
     @property
     def rules(self) -> Rules:
@@ -57,6 +61,7 @@ class Loop:
         for lane in self._lanes:
             lane.gate.change(settings.every, settings.fps if lane.reader.live else None)
         self._rules.now = Rules(settings, head, deciders)
+        self._changed()
 
 
 # Given the loop before its first frame; what it returns is called between frames, 20 times a second or more.
@@ -91,10 +96,22 @@ def run(
         memory.trim()
         lanes = cameras.lanes(lambda: not stop.asked)
         rules = Holder(Rules(settings, head, make_deciders(settings, head, [lane.name for lane in lanes])))
-        sinks = open_sinks(cleanup, settings, lanes, say)
+
+        def described() -> About:
+            now = rules.now
+            named = now.settings.head or bundle.manifest.head
+            return about(settings.bundle, engine.name, named, now.head.classes)
+
+        sinks = open_sinks(cleanup, settings, lanes, say, described)
         drawn = any(sink.pictures for sink in sinks) if draw is None else draw
         listeners = [sink for sink in sinks if isinstance(sink, Listener)]
-        between = keeper(Loop(bundle, lanes, rules)) if keeper else _nothing
+
+        def describe() -> None:
+            for sink in sinks:
+                if isinstance(sink, Describes):
+                    sink.describe(described())
+
+        between = keeper(Loop(bundle, lanes, rules, describe)) if keeper else _nothing
         presenter = Presenter(lanes, rules.now, sinks, listeners, drawn=drawn)
         cleanup.callback(presenter.finish)  # before the sinks are closed, after the engine's thread has ended
         seen = start_answering(cleanup, lanes, engine, rules, cameras.bell, batch)

@@ -1,7 +1,9 @@
-"""OpenCV on one thread, as in the loop."""
+"""OpenCV on one thread, as in the loop, and threads that let the loop go first."""
 
+import os
+import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 import cv2
 
@@ -15,3 +17,10 @@ def one_opencv_thread() -> Iterator[None]:
         yield
     finally:
         cv2.setNumThreads(before)
+
+
+def step_back(by: int = 10) -> None:
+    """Let the other threads go before this one. Only Linux keeps niceness per thread."""
+    with suppress(OSError, AttributeError):
+        own = threading.get_native_id()
+        os.setpriority(os.PRIO_PROCESS, own, min(19, os.getpriority(os.PRIO_PROCESS, own) + by))

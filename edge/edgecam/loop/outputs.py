@@ -11,6 +11,7 @@ from edgecam.loop.region import Region, parse_region
 from edgecam.loop.rules import Decides
 from edgecam.settings import RunSettings
 from edgecam.sinks.sink import Sink
+from edgecam.web.about import About
 from edgecam_engines.engine import Frame
 from edgecam_engines.errors import OutputError
 from edgecam_engines.head import Head
@@ -18,7 +19,9 @@ from edgecam_engines.head import Head
 Say = Callable[[str], None]
 
 
-def open_sinks(cleanup: ExitStack, settings: RunSettings, lanes: Sequence[Lane], say: Say) -> list[Sink]:
+def open_sinks(
+    cleanup: ExitStack, settings: RunSettings, lanes: Sequence[Lane], say: Say, about: Callable[[], About]
+) -> list[Sink]:
     """Every output that was asked for, closed by `cleanup`. A sink may be a Listener as well."""
     sinks: list[Sink] = []
 
@@ -46,6 +49,10 @@ def open_sinks(cleanup: ExitStack, settings: RunSettings, lanes: Sequence[Lane],
 
         password, ca = settings.mqtt_password_file, settings.mqtt_ca
         add(Mqtt(settings.mqtt, say, password_file=password, ca=ca, with_discovery=settings.mqtt_discovery))
+    if settings.serve is not None:
+        from edgecam.sinks.web import Web
+
+        add(Web(settings.serve, about(), token_file=settings.token_file, say=say))
     if settings.log == "json":
         from edgecam.sinks.journal import Journal
 

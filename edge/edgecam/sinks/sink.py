@@ -13,10 +13,10 @@ class Finished(Exception):
 class Sink(Protocol):
     """One place that takes results. Called from the main thread only."""
 
-    pictures: bool  # whether it shows the frame; without any that does, nothing is drawn
+    pictures: bool  # whether it shows the frame drawn on; those that do not are written first, undrawn
 
     def write(self, frame: Frame, result: Result) -> None:
-        """Take one result and its frame, drawn on. Raises Finished, or OutputError."""
+        """Take one result and its frame, drawn on if `pictures`. Raises Finished, or OutputError."""
         ...
 
     def close(self) -> None:

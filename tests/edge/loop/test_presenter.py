@@ -205,7 +205,7 @@ def test_a_new_head_is_used_from_one_frame_to_the_next_and_none_is_dropped(
     video = make_video(tmp_path / "clip.mp4", frames=60)
     renamed = Head(*(getattr(colour_head(), name) for name in ("weight", "bias")), ("B", "G", "R"))
     made: list[Head] = []
-    monkeypatch.setattr(live, "make_deciders", lambda settings, head, cameras: made.append(head) or {})
+    monkeypatch.setattr(live, "make_deciders", lambda settings, head, *_: made.append(head) or {})
 
     def keeper(loop: live.Loop) -> Callable[[], object]:
         calls = []
@@ -226,7 +226,7 @@ def test_a_new_head_is_used_from_one_frame_to_the_next_and_none_is_dropped(
     assert set(labels[:10]) == {"blue thing"}
     assert labels[20:] == ["G"] * 20 + ["R"] * 20
     assert made[1] is renamed
-    assert outputs.make_deciders(RunSettings(bundle), renamed, ["cam"]) == {}
+    assert set(outputs.make_deciders(RunSettings(bundle), renamed, ["cam"])) == {"cam"}
 
 
 def test_a_reload_that_is_refused_changes_nothing(lane: Lane, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -237,7 +237,7 @@ def test_a_reload_that_is_refused_changes_nothing(lane: Lane, monkeypatch: pytes
         raise EdgecamError("no such class")
 
     before = rules(None)
-    loop = live.Loop(None, [lane], Holder(before))  # type: ignore[arg-type]
+    loop = live.Loop(None, [lane], Holder(before), changed=lambda: None)  # type: ignore[arg-type]
     monkeypatch.setattr(live, "make_deciders", refuse)
     with pytest.raises(EdgecamError, match="no such class"):
         loop.reload(RunSettings(Path("b"), every=7), colour_head())
