@@ -51,6 +51,15 @@ class Backend(str, Enum):
     fixed = "fixed"
 
 
+class Scenario(str, Enum):
+    single_stream = "single-stream"
+    multi_stream = "multi-stream"
+    offline = "offline"
+    server = "server"
+    camera = "camera"
+    soak = "soak"
+
+
 class ExportFormat(str, Enum):
     onnx = "onnx"
     triton = "triton"
@@ -383,26 +392,79 @@ def evaluate(
 
 @app.command()
 def bench(
-    bundle: Bundle,
-    runs: Annotated[int, typer.Option(min=64, help="Timed runs, after warm-up.")] = 700,
+    target: Annotated[
+        list[Path],
+        typer.Argument(metavar="BUNDLE | compare A.json B.json", help="A bundle, or two results of --out."),
+    ],
+    scenario: Annotated[Scenario, typer.Option(help="How frames come.")] = Scenario.single_stream,
+    runs: Annotated[int, typer.Option(min=64, help="Timed queries, after warm-up.")] = 700,
+    batch: Annotated[int, typer.Option(min=1, help="Frames a query of multi-stream and offline.")] = 8,
+    fps: Annotated[float, typer.Option(min=0.1, help="Of the scenario camera.")] = 30.0,
+    rate: Annotated[
+        Optional[float],  # noqa: UP045
+        typer.Option(min=0.01, help="Of the scenario server, a second; otherwise the highest is searched."),
+    ] = None,
+    p99_ms: Annotated[
+        Optional[float],  # noqa: UP045
+        typer.Option(
+            "--p99-ms", min=0.01, help="What a rate must hold; otherwise one frame's time at --fps."
+        ),
+    ] = None,
+    minutes: Annotated[float, typer.Option(min=0.01, help="Of the scenario soak.")] = 10.0,
+    power_mode: Annotated[
+        Optional[str],  # noqa: UP045
+        typer.Option(help="Name of the mode that the board must be in, such as MAXN; else INVALID."),
+    ] = None,
+    out: Annotated[
+        Optional[Path],  # noqa: UP045
+        typer.Option(help="Save FILE.json, with every raw sample beside it in FILE.npz."),
+    ] = None,
+    csv: Annotated[Optional[Path], typer.Option(help="Every query as a line of a CSV.")] = None,  # noqa: UP045
     histogram: Annotated[Optional[Path], typer.Option(help="Draw the latencies to this PNG.")] = None,  # noqa: UP045
+    cdf: Annotated[Optional[Path], typer.Option(help="Draw their tail to this PNG.")] = None,  # noqa: UP045
+    against: Annotated[
+        Optional[str],  # noqa: UP045
+        typer.Option(
+            metavar="CMD", help="Measure another program in turn: 'edgecam bench B.edgecam --lines'."
+        ),
+    ] = None,
+    lines: Annotated[bool, typer.Option("--lines", help="Be that other program.")] = False,
     skip_check: SkipCheck = False,
     backend: BackendName = None,
     threads: Threads = 1,
     json: Json = False,
 ) -> None:
-    """Time one bundle on this machine and print the result."""
-    from edgecam.commands.bench import bench
+    """Time one bundle on this machine and print the result, or compare two saved results."""
+    from edgecam.bench.order import Order
+    from edgecam.commands import bench
 
-    bench(
-        bundle,
+    if target[0] == Path("compare"):
+        if len(target) != 3:
+            raise typer.BadParameter("compare takes two results: edgecam bench compare A.json B.json")
+        bench.compare(target[1], target[2], json=json)
+        return
+    if len(target) != 1:
+        raise typer.BadParameter("bench takes one bundle, or: compare A.json B.json")
+    order = Order(
+        scenario=scenario.value,
         runs=runs,
-        json=json,
         backend=backend and backend.value,
         threads=threads,
-        histogram=histogram,
         skip_check=skip_check,
+        batch=batch,
+        fps=fps,
+        rate=rate,
+        p99_ms=p99_ms,
+        minutes=minutes,
+        power_mode=power_mode,
     )
+    if lines:
+        bench.lines(target[0], order)
+    elif against is not None:
+        bench.against(target[0], against, order, json=json)
+    else:
+        outputs = bench.Outputs(out=out, csv=csv, histogram=histogram, cdf=cdf)
+        bench.bench(target[0], order, outputs, json=json)
 
 
 @app.command()

@@ -1,0 +1,104 @@
+"""One benchmark from warm-up to verdict, with the machine watched all the while."""
+
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+from edgecam.bench import names, scenarios
+from edgecam.bench.loop import Loop
+from edgecam.bench.order import Order
+from edgecam.bench.peak import Peak, find_peak
+from edgecam.bench.record import Run
+from edgecam.bench.schedule import poisson
+from edgecam.bench.timing import Floats, Time
+from edgecam.bench.validity import reasons
+from edgecam.bench.watch import Watched, watching
+from edgecam.bench.yardstick import Yardstick
+from edgecam.board import Command, run_command
+from edgecam.telemetry.load import gpu_load
+
+
+class Outcome(NamedTuple):
+    """What a benchmark found."""
+
+    run: Run
+    stages: Floats  # (n, stages) seconds, a row for each query of the run
+    began: Floats  # (n,) seconds on the benchmark's clock
+    yardstick: (
+        Floats  # (n,) processor seconds of a fixed piece of work around each; (0,) where there was none
+    )
+    peak: Peak | None  # of the server scenario, where a rate was searched
+    watched: Watched
+    invalid: list[str]  # reasons
+
+
+def conduct(
+    order: Order, loop: Loop, time: Time, *, root: Path = Path("/"), run: Command = run_command
+) -> Outcome:
+    """Do what was ordered."""
+    gpu = gpu_load(root)
+    with watching(time, root, run) as end:
+        done = _Done(order, loop, time)
+        watched = end()
+    n = len(done.run.finished)
+    invalid = reasons(done.run, watched, asked_mode=order.power_mode, gpu=gpu)
+    if done.peak is not None and done.peak.rate is None:
+        invalid.append(
+            f"no rate held a p99 of {order.bound_s * 1e3:.1f} ms: the figures are of the last one tried"
+        )
+    rows, began = loop.stages[done.first : done.first + n], loop.began[done.first : done.first + n]
+    return Outcome(done.run, np.array(rows), np.array(began), done.yardstick, done.peak, watched, invalid)
+
+
+class _Done:
+    """A scenario, done: its run, and which of the loop's rows are of it."""
+
+    def __init__(self, order: Order, loop: Loop, time: Time) -> None:
+        self.peak: Peak | None = None
+        self.yardstick: Floats = np.zeros(0)
+        self.first = order.warm_up
+        if order.scenario == names.SERVER:
+            self.run = self._server(order, loop, time)
+        elif order.scenario == names.CAMERA:
+            self.run = scenarios.camera(loop, time, fps=order.fps, frames=order.runs, warm_up=order.warm_up)
+        else:
+            unit = Yardstick(loop, time.cpu)
+            self.run = _closed(order, unit, time)
+            self.yardstick = unit.of_each(order.warm_up)
+
+    def _server(self, order: Order, loop: Loop, time: Time) -> Run:
+        rng = np.random.default_rng(order.seed)
+        if order.rate is not None:
+            arrivals = poisson(order.rate, order.runs, rng)
+            return scenarios.open_loop(loop, time, arrivals, warm_up=order.warm_up)
+        firsts: dict[float, int] = {}
+
+        def at(rate: float) -> Run:
+            firsts[rate] = len(loop.stages)
+            return scenarios.open_loop(loop, time, poisson(rate, order.runs, rng))
+
+        warmed = scenarios.warm(loop, time, order.warm_up)
+        typical = float(np.median(warmed)) if len(warmed) else order.bound_s
+        self.peak = find_peak(at, first=0.5 / max(typical, 1e-6), bound=order.bound_s)
+        chosen = self.peak.rate or self.peak.tries[-1].rate
+        self.first = firsts[chosen]
+        return self.peak.run._replace(warm_up=warmed)
+
+
+def _closed(order: Order, work: scenarios.Work, time: Time) -> Run:
+    if order.scenario == names.OFFLINE:
+        return scenarios.offline(
+            work, time, batches=-(-order.runs // order.batch), batch=order.batch, warm_up=order.warm_up
+        )
+    if order.scenario == names.SOAK:
+        return scenarios.soak(work, time, seconds=60 * order.minutes, warm_up=order.warm_up)
+    several = order.scenario == names.MULTI_STREAM
+    return scenarios.closed_loop(
+        work,
+        time,
+        queries=order.runs,
+        per_query=order.batch if several else 1,
+        warm_up=order.warm_up,
+        scenario=order.scenario,
+    )
