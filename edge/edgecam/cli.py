@@ -461,7 +461,7 @@ def bench(
     if lines:
         bench.lines(target[0], order)
     elif against is not None:
-        bench.against(target[0], against, order, json=json)
+        bench.against(target[0], against, order, out, json=json)
     else:
         outputs = bench.Outputs(out=out, csv=csv, histogram=histogram, cdf=cdf)
         bench.bench(target[0], order, outputs, json=json)

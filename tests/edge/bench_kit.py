@@ -1,4 +1,4 @@
-"""What the tests of the bench share: time that passes only when somebody says so, and servers of known speed."""
+"""What the tests of the bench share: time that passes when somebody says so, servers of known speed."""
 
 from collections.abc import Callable, Iterator
 from itertools import cycle, repeat

@@ -178,7 +178,7 @@ def test_the_report_has_exactly_the_keys_that_scripts_read() -> None:
     ended = np.cumsum(stages.sum(axis=1))
     began = ended - stages.sum(axis=1)
     run = Run("single-stream", began, began, ended, np.full(100, 0.009), 1, np.array([0.2, 0.1]))
-    outcome = Outcome(run, stages, began, np.zeros(0), None, Watched([], None, None), ["too few samples"])
+    outcome = Outcome(run, stages, began, None, Watched([], None, None), ["too few samples"])
     told = report("fixed-fp32", outcome, Order(), {"cpu": "x"})
     assert list(told) == [
         "scenario", "engine", "runs", "latency_ms", "stages_ms", "throughput_per_s", "provenance",

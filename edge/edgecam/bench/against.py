@@ -1,4 +1,4 @@
-"""Another program's loop, measured in turn with ours. The line protocol is this, on its stdin and stdout:
+"""Another program's loop. The line protocol is this, on its stdin and stdout:
 
     it prints  ready NAME              once its model is loaded and warm
     we print   run N                   it answers N frames, one after another, and
@@ -18,12 +18,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from typing import Final, NamedTuple, TextIO
 
-import numpy as np
-
-from edgecam.bench.names import SINGLE_STREAM
-from edgecam.bench.record import Marks, Run
 from edgecam.bench.scenarios import Work, warm
-from edgecam.bench.timing import Floats, Time
+from edgecam.bench.timing import Time
 from edgecam_engines.errors import MeasurementError
 
 READY_S: Final = 300.0  # longest that a program may take to load
@@ -120,42 +116,6 @@ def rival(command: str) -> Iterator[Rival]:
             process.kill()
             process.wait()
         process.stdout.close()
-
-
-class Pairs(NamedTuple):
-    """Ours and the other program's frames, one of each in turn."""
-
-    ours: Run
-    wall: Floats  # (n,) seconds of theirs
-    cpu: Floats | None  # (n,) seconds, where it tells
-
-
-def interleave(work: Work, other: Rival, clock: Time, *, pairs: int, warm_up: int) -> Pairs:
-    """`pairs` frames of each; who begins changes from pair to pair, so that neither always has the warm caches."""
-    warmed, marks, spent = warm(work, clock, warm_up), Marks(), []
-    for _ in range(warm_up):
-        other.run(1)
-    zero = clock.now()
-
-    def ours() -> None:
-        work.ready(1)
-        cpu, started = clock.cpu(), clock.now() - zero
-        work.answer(1)
-        marks.add(started, started, clock.now() - zero, clock.cpu() - cpu)
-
-    for number in range(pairs):
-        if number % 2 == 0:
-            ours()
-            spent.append(other.run(1))
-        else:
-            spent.append(other.run(1))
-            ours()
-    told = [each.cpu for each in spent if each.cpu is not None]
-    return Pairs(
-        marks.run(SINGLE_STREAM, 1, warmed),
-        np.array([each.wall for each in spent]),
-        np.array(told) if len(told) == len(spent) else None,
-    )
 
 
 def serve_lines(work: Work, clock: Time, name: str, lines: TextIO, out: TextIO, *, warm_up: int) -> None:

@@ -1,6 +1,6 @@
 """The work that is measured: the camera loop's own code, with a mark at every border of its stages.
 
-What runs is `recognise` and `overlay.draw` as they are in the loop; a clock stands before and after the engine.
+What runs is `recognise` and `overlay.draw` as in the loop; a clock stands before and after the engine.
 """
 
 import time

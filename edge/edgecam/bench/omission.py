@@ -31,13 +31,13 @@ class Hidden(NamedTuple):
         return (
             f"coordinated omission suspected: the closed loop's p99 of {self.closed_p99 * 1e3:.2f} ms hides "
             f"waiting; a camera with a frame every {self.interval * 1e3:.2f} ms would see "
-            f"{self.open_p99 * 1e3:.2f} ms, since {self.stalls} frames took longer than that and others waited "
-            f"behind them"
+            f"{self.open_p99 * 1e3:.2f} ms, since {self.stalls} frames took longer than that and others "
+            f"waited behind them"
         )
 
 
 def replay(service: Floats, scheduled: Floats) -> Floats:
-    """Latency (n,) of a queue with these service times (n,) and arrivals (n,): Lindley's recursion.
+    """Latency (n,) of a queue with these service times and arrivals, (n,) each: Lindley's recursion.
 
     The end of query i is max(its arrival, the end before it) + its service.
     """
@@ -49,7 +49,7 @@ def replay(service: Floats, scheduled: Floats) -> Floats:
 def hidden(service: Floats) -> Hidden:
     """What the service times (n,) of a closed loop keep silent about."""
     interval = float(np.median(service)) / LOAD
-    opened = replay(service, np.arange(len(service)) * interval)
+    opened = replay(service, np.arange(len(service), dtype=np.float64) * interval)
     return Hidden(
         order_statistic(service, 99), order_statistic(opened, 99), interval, int((service > interval).sum())
     )

@@ -15,7 +15,8 @@ def need_matplotlib(option: str) -> None:
     """Say so before anything is measured. Raises OutputError."""
     if find_spec("matplotlib") is None:
         raise OutputError(
-            f"{option} needs matplotlib, which is not installed. Leave it out, or:\n    pip install matplotlib"
+            f"{option} needs matplotlib, which is not installed. Leave it out, or:\n"
+            f"    pip install matplotlib"
         )
 
 
@@ -35,7 +36,7 @@ def draw_histogram(latency_ms: Floats, title: str, path: Path) -> None:
 
 
 def draw_cdf(latency_ms: Floats, title: str, path: Path) -> None:
-    """The share of queries that were slower than a time, on a logarithmic axis: the tail is what one reads."""
+    """The share of queries that took longer than a time, on a logarithmic axis: one reads the tail."""
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(8, 4), layout="constrained")

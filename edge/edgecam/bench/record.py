@@ -52,5 +52,5 @@ class Marks:
         self._rows.append((scheduled, started, finished, cpu))
 
     def run(self, scenario: str, per_query: int, warm_up: Floats, dropped: int = 0) -> Run:
-        columns = np.array(self._rows, dtype=np.float64).reshape(-1, 4).T
-        return Run(scenario, *columns, per_query=per_query, warm_up=warm_up, dropped=dropped)
+        due, started, finished, cpu = np.array(self._rows, dtype=np.float64).reshape(-1, 4).T
+        return Run(scenario, due, started, finished, cpu, per_query, warm_up, dropped)

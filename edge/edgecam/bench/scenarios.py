@@ -76,7 +76,7 @@ def open_loop(work: Work, time: Time, arrivals: Floats, *, warm_up: int = 0) -> 
 
 
 def camera(work: Work, time: Time, *, fps: float, frames: int, warm_up: int = 0) -> Run:
-    """`frames` frames at an even pace. Whoever is free takes the newest; older ones are dropped and counted."""
+    """`frames` frames at an even pace. The newest is taken; older ones are dropped and counted."""
     warmed, marks, zero = warm(work, time, warm_up), Marks(), time.now()
     taken = 0  # number of the next frame that nobody has seen
     looked = 0

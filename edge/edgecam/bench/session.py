@@ -14,7 +14,6 @@ from edgecam.bench.schedule import poisson
 from edgecam.bench.timing import Floats, Time
 from edgecam.bench.validity import reasons
 from edgecam.bench.watch import Watched, watching
-from edgecam.bench.yardstick import Yardstick
 from edgecam.board import Command, run_command
 from edgecam.telemetry.load import gpu_load
 
@@ -25,9 +24,6 @@ class Outcome(NamedTuple):
     run: Run
     stages: Floats  # (n, stages) seconds, a row for each query of the run
     began: Floats  # (n,) seconds on the benchmark's clock
-    yardstick: (
-        Floats  # (n,) processor seconds of a fixed piece of work around each; (0,) where there was none
-    )
     peak: Peak | None  # of the server scenario, where a rate was searched
     watched: Watched
     invalid: list[str]  # reasons
@@ -48,7 +44,7 @@ def conduct(
             f"no rate held a p99 of {order.bound_s * 1e3:.1f} ms: the figures are of the last one tried"
         )
     rows, began = loop.stages[done.first : done.first + n], loop.began[done.first : done.first + n]
-    return Outcome(done.run, np.array(rows), np.array(began), done.yardstick, done.peak, watched, invalid)
+    return Outcome(done.run, np.array(rows), np.array(began), done.peak, watched, invalid)
 
 
 class _Done:
@@ -56,16 +52,13 @@ class _Done:
 
     def __init__(self, order: Order, loop: Loop, time: Time) -> None:
         self.peak: Peak | None = None
-        self.yardstick: Floats = np.zeros(0)
         self.first = order.warm_up
         if order.scenario == names.SERVER:
             self.run = self._server(order, loop, time)
         elif order.scenario == names.CAMERA:
             self.run = scenarios.camera(loop, time, fps=order.fps, frames=order.runs, warm_up=order.warm_up)
         else:
-            unit = Yardstick(loop, time.cpu)
-            self.run = _closed(order, unit, time)
-            self.yardstick = unit.of_each(order.warm_up)
+            self.run = _closed(order, loop, time)
 
     def _server(self, order: Order, loop: Loop, time: Time) -> Run:
         rng = np.random.default_rng(order.seed)

@@ -25,9 +25,8 @@ def lines(document: dict[str, Any]) -> list[str]:
     found += _scenario(document)
     bound = told["upper99"]["p99"]
     if bound is None:
-        found.append(
-            f"These are too few runs to bound the p99; {least_samples(99)} or more are needed (--runs 700)."
-        )
+        least = least_samples(99)
+        found.append(f"These are too few runs to bound the p99; {least} or more are needed (--runs 700).")
     else:
         found.append(f"With 99 % confidence the true p99 is below {bound:.2f} ms.")
     found.append(
@@ -36,7 +35,8 @@ def lines(document: dict[str, Any]) -> list[str]:
     )
     if warm["calls"]:
         found.append(
-            f"Warm-up, not counted: {warm['calls']} calls, the first {warm['first_ms']:.2f} ms, p50 {warm['p50_ms']:.2f} ms"
+            f"Warm-up, not counted: {warm['calls']} calls, the first {warm['first_ms']:.2f} ms, "
+            f"p50 {warm['p50_ms']:.2f} ms"
         )
     return [*found, _where(document["provenance"])]
 
@@ -46,8 +46,8 @@ def _table(document: dict[str, Any]) -> Table:
     each = "one at a time" if frames == 1 else f"{frames} at a time"
     mlperf = f" (MLPerf {document['mlperf']})" if document["mlperf"] else ""
     table = Table(
-        title=f"{escape(document['engine'])}, {document['scenario']}{mlperf}: {document['runs']} queries of "
-        f"1280x720, {each}",
+        title=f"{escape(document['engine'])}, {document['scenario']}{mlperf}: {document['runs']} queries "
+        f"of 1280x720, {each}",
         title_justify="left",
     )
     for column in ("ms", "p50", "p90", "p95", "p99"):
@@ -71,21 +71,20 @@ def _flow(document: dict[str, Any]) -> str:
 
 def _scenario(document: dict[str, Any]) -> list[str]:
     if (camera := document.get("camera")) is not None:
-        return [
-            f"A camera of {camera['fps']:g} frames/s: {camera['dropped']} of {camera['frames']} frames dropped, "
-            f"none of them hidden"
-        ]
+        return [f"A camera of {camera['fps']:g} frames/s: {camera['dropped']} of {camera['frames']} dropped"]
     if (server := document.get("server")) is not None:
         rate = server["rate_per_s"]
         held = "No rate holds" if rate is None else f"{rate:.1f} frames/s is the highest rate that holds"
         return [
-            f"{held} a p99 of {server['p99_bound_ms']:.1f} ms (99 % confidence, {len(server['tries'])} tried)"
+            f"{held} a p99 of {server['p99_bound_ms']:.1f} ms "
+            f"(99 % confidence, {len(server['tries'])} rates tried)"
         ]
     if (soak := document.get("soak")) is not None:
         tenths = soak["p50_ms_by_tenth"]
         change = (tenths[-1] / tenths[0] - 1) * 100
         return [
-            f"p50 from the first tenth of the time to the last: {tenths[0]:.2f} to {tenths[-1]:.2f} ms ({change:+.1f} %)"
+            f"p50 from the first tenth of the time to the last: {tenths[0]:.2f} to {tenths[-1]:.2f} ms "
+            f"({change:+.1f} %)"
         ]
     return []
 

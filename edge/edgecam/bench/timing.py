@@ -1,4 +1,4 @@
-"""The clocks that a benchmark reads and the sleep that it waits with: arguments, so that tests own the time."""
+"""The clocks that a benchmark reads and the sleep it waits with: arguments, so that tests own the time."""
 
 import time
 from collections.abc import Callable

@@ -1,6 +1,8 @@
 """`edgecam bench`: how long frames take with a bundle on this machine."""
 
 import os
+import secrets
+import shlex
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -9,16 +11,18 @@ from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import numpy as np
+
 from edgecam import overlay
 from edgecam.bench import FRAME_HW, order_statistic, synthetic_frame
-from edgecam.bench.against import interleave, rival, serve_lines
-from edgecam.bench.compare import Comparison, paired
+from edgecam.bench.against import rival, serve_lines
+from edgecam.bench.duel import PROCESSES, Side, duel
 from edgecam.bench.loop import Loop
+from edgecam.bench.names import SINGLE_STREAM
 from edgecam.bench.order import Order
 from edgecam.bench.pictures import draw_cdf, draw_histogram, need_matplotlib
-from edgecam.bench.record import Run
 from edgecam.bench.report import report
-from edgecam.bench.samples import save
+from edgecam.bench.samples import columns_of, save
 from edgecam.bench.session import Outcome, conduct
 from edgecam.bench.table import show
 from edgecam.bench.timing import REAL
@@ -57,7 +61,7 @@ class Outputs:
         if self.cdf is not None:
             draw_cdf(run.latency * 1e3, title, self.cdf)
         if self.out is not None:
-            save(self.out, document, run, outcome.stages, outcome.yardstick)
+            save(self.out, document, columns_of(run, outcome.stages))
 
 
 class Opened(NamedTuple):
@@ -74,10 +78,10 @@ def bench(path: Path, order: Order, outputs: Outputs = Outputs(), *, json: bool)
     Raises BundleError, EngineError, OutputError, MeasurementError.
     """
     outputs.check()
-    with _opened(path, order) as opened:
+    with opened(path, order) as ready:
         busy = os.getloadavg()[0]  # before our own work counts in it
-        outcome = conduct(order, opened.loop, REAL)
-    document = report(opened.name, outcome, order, _provenance(opened.bundle, order, busy))
+        outcome = conduct(order, ready.loop, REAL)
+    document = report(ready.name, outcome, order, _provenance(ready.bundle, order, busy))
     outputs.write(document, outcome)
     if json:
         emit(document)
@@ -85,39 +89,58 @@ def bench(path: Path, order: Order, outputs: Outputs = Outputs(), *, json: bool)
         show(document)
 
 
-def against(path: Path, command: str, order: Order, *, json: bool) -> None:
-    """Measure a bundle and another program in turn, and say which is faster.
+def against(path: Path, command: str, order: Order, saved: Path | None = None, *, json: bool) -> None:
+    """Measure a bundle and another program in turn, frame by frame, and say which is faster.
 
-    Raises BundleError, EngineError, MeasurementError.
+    `saved` gets ours, and theirs beside it as NAME-against. Raises BundleError, MeasurementError.
     """
-    with _opened(path, order) as opened, rival(command) as other:
-        pairs = interleave(opened.loop, other, REAL, pairs=order.runs, warm_up=order.warm_up)
-        verdict = _verdict(pairs.ours, pairs.wall, pairs.cpu)
-        document = {
-            "a": {"name": opened.name, **_told(pairs.ours.service)},
-            "b": {"name": other.name, **_told(pairs.wall)},
-            **verdict.document(),
-            "provenance": _provenance(opened.bundle, order, os.getloadavg()[0]),
-        }
+    bundle = open_bundle(path)
+    ours = [sys.executable, "-m", "edgecam", "bench", str(path), "--lines", *_as_options(order)]
+    fought = duel(
+        lambda: rival(shlex.join(ours)),
+        lambda: rival(command),
+        frames=-(-order.runs // PROCESSES),
+        warm_up=order.warm_up,
+    )
+    told = fought.compared(on_cpu=_on_cpu(bundle, order))
+    about = {"session": secrets.token_hex(8), "provenance": _provenance(bundle, order, os.getloadavg()[0])}
+    if saved is not None:
+        for file, side in ((saved, fought.a), (saved.with_stem(f"{saved.stem}-against"), fought.b)):
+            cpu = np.zeros_like(side.wall) if side.cpu is None else side.cpu
+            save(file, {**_side(side), **about}, {"wall": side.wall, "cpu": cpu})
     if json:
-        emit(document)
+        emit({"a": _side(fought.a), "b": _side(fought.b), **told.document(), **about})
         return
-    for letter in "ab":
-        told = document[letter]
-        out.print(
-            f"{letter.upper()} {told['name']}: p50 {told['p50_ms']} ms, p99 {told['p99_ms']} ms", markup=False
-        )
-    out.print(verdict.in_words())
+    for letter, side in (("A", fought.a), ("B", fought.b)):
+        times = " and ".join(f"{p} {ms:.2f} ms" for p, ms in _side(side)["latency_ms"].items())
+        out.print(f"{letter} {side.name}: {times}", markup=False)
+    out.print(told.in_words())
+
+
+def _side(side: Side) -> dict[str, Any]:
+    return {
+        "scenario": SINGLE_STREAM,
+        "engine": side.name,
+        "frames_per_query": 1,
+        "processes": len(side.wall),
+        "runs": side.wall.size,
+        "latency_ms": {f"p{p}": round(1e3 * order_statistic(side.wall.ravel(), p), 3) for p in (50, 99)},
+    }
+
+
+def _as_options(order: Order) -> list[str]:
+    backend = ["--backend", order.backend] if order.backend else []
+    return [*backend, "--threads", str(order.threads), *(["--skip-check"] if order.skip_check else [])]
 
 
 def lines(path: Path, order: Order) -> None:
     """Be the other program: answer `run N` on stdin until it ends."""
-    with _opened(path, order) as opened:
-        serve_lines(opened.loop, REAL, opened.name, sys.stdin, sys.stdout, warm_up=order.warm_up)
+    with opened(path, order) as ready:
+        serve_lines(ready.loop, REAL, ready.name, sys.stdin, sys.stdout, warm_up=order.warm_up)
 
 
 @contextmanager
-def _opened(path: Path, order: Order) -> Iterator[Opened]:
+def opened(path: Path, order: Order) -> Iterator[Opened]:
     bundle = open_bundle(path)
     engine = bundle.engine(order.backend, threads=order.threads, check=not order.skip_check)
     try:
@@ -131,14 +154,12 @@ def _draw(frame: Frame, result: Result) -> None:
     overlay.draw(frame, result, SHOWN_FPS)
 
 
-def _verdict(ours: Run, wall: Any, cpu: Any) -> Comparison:
-    # Processor time is the steadier figure, but says nothing where a GPU does the work.
-    on_cpu = cpu is not None and ours.cpu.sum() > 0.5 * ours.service.sum() and cpu.sum() > 0.5 * wall.sum()
-    return paired(ours.cpu, cpu, "cpu") if on_cpu else paired(ours.service, wall, "latency")
-
-
-def _told(seconds: Any) -> dict[str, float]:
-    return {f"p{p}_ms": round(1e3 * order_statistic(seconds, p), 3) for p in (50, 99)}
+def _on_cpu(bundle: Bundle, order: Order) -> bool:
+    return (order.backend or bundle.manifest.engine["backend"]) in {
+        "onnxruntime",
+        "onnxruntime-openvino",
+        "fixed",
+    }
 
 
 def _provenance(bundle: Bundle, order: Order, load: float) -> dict[str, Any]:
@@ -150,6 +171,7 @@ def _provenance(bundle: Bundle, order: Order, load: float) -> dict[str, Any]:
         "bundle": bundle.manifest.name,
         "model": file,
         "model_sha256": bundle.manifest.files[file]["sha256"],
+        "device": "cpu" if _on_cpu(bundle, order) else "gpu",
         "threads": order.threads,
         "frame": f"{w}x{h} synthetic",
         "percentiles": "order statistics, not interpolated",
