@@ -415,6 +415,9 @@ def bench(
         Optional[str],  # noqa: UP045
         typer.Option(help="Name of the mode that the board must be in, such as MAXN; else INVALID."),
     ] = None,
+    energy: Annotated[
+        bool, typer.Option("--energy", help="Joules an inference, where the machine tells its power.")
+    ] = False,
     out: Annotated[
         Optional[Path],  # noqa: UP045
         typer.Option(help="Save FILE.json, with every raw sample beside it in FILE.npz."),
@@ -457,6 +460,7 @@ def bench(
         p99_ms=p99_ms,
         minutes=minutes,
         power_mode=power_mode,
+        energy=energy,
     )
     if lines:
         bench.lines(target[0], order)

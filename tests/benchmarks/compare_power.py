@@ -3,8 +3,8 @@
     python tests/benchmarks/compare_power.py BUNDLE [--tries 20] [--load 1] [--slower 0.05]
 
 Meanwhile `--load` programs keep the processor busy in bursts. The slower one spends a known share more
-processor time on every frame. Each try starts both programs several times over, as the command does; with 8 processes
-and 40 frames a try takes a quarter of a minute for a network of 10 ms.
+processor time on every frame. Each try starts both programs ten times over, as the command does, for 40
+frames each: half a minute with a network of 10 ms, more where others use the machine.
 """
 
 import argparse

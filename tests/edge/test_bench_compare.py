@@ -15,14 +15,14 @@ from edgecam.bench import scenarios
 from edgecam.bench.against import Spent, rival, serve_lines
 from edgecam.bench.compare import BETWEEN_PROCESSES, paired, student, unpaired
 from edgecam.bench.compare_files import compare_files
-from edgecam.bench.duel import Duel, Side, duel
+from edgecam.bench.duel import PROCESSES, Duel, Side, duel
 from edgecam.bench.samples import columns_of, load, save
 from edgecam.bench.statistics import bootstrap, summarise
 from edgecam.bench.timing import Floats
 from edgecam.commands import bench as command
 from edgecam_engines.errors import DataError, MeasurementError
 
-PROCESSES, FRAMES = 8, 80
+FRAMES = 80
 
 
 def lives(rng: np.random.Generator, factor: float = 1.0) -> tuple[Floats, Floats]:

@@ -70,7 +70,7 @@ class Comparison(NamedTuple):
 def paired(a: Floats, b: Floats, metric: Metric) -> Comparison:
     """Of times (processes, frames), a[i, j] measured just before or after b[i, j].
 
-    A was started first in every other process. Whoever starts first was 2 to 3 % slower on one machine, so that
+    A was started first in every other process. Who starts first was 2 to 3 % slower on one machine, so that
     is fitted as well, and in neither the ratio nor its interval.
     Raises ValueError for other shapes, and for fewer than six processes.
     """

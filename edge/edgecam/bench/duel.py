@@ -11,7 +11,7 @@ from edgecam.bench.compare import Comparison, paired
 from edgecam.bench.timing import Floats
 from edgecam_engines.errors import MeasurementError
 
-PROCESSES: Final = 8
+PROCESSES: Final = 10
 Start = Callable[[], AbstractContextManager[Rival]]
 
 

@@ -44,6 +44,7 @@ def report(engine: str, outcome: Outcome, order: Order, provenance: dict[str, An
         "stages": _stages(outcome.stages),
         "warm_up": _warm_up(run),
         **_particulars(outcome, order),
+        **({} if outcome.energy is None else {"energy": outcome.energy.document()}),
         "order": order.document(),
     }
 

@@ -1,11 +1,12 @@
 """One benchmark from warm-up to verdict, with the machine watched all the while."""
 
 from pathlib import Path
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 import numpy as np
 
 from edgecam.bench import names, scenarios
+from edgecam.bench.energy import IDLE_S, Energy, energy_of, sampling
 from edgecam.bench.loop import Loop
 from edgecam.bench.order import Order
 from edgecam.bench.peak import Peak, find_peak
@@ -16,6 +17,9 @@ from edgecam.bench.validity import reasons
 from edgecam.bench.watch import Watched, watching
 from edgecam.board import Command, run_command
 from edgecam.telemetry.load import gpu_load
+from edgecam.telemetry.meter import Meter
+
+_SETTLE_S: Final = 0.3  # samples from before and after a window, so that its ends lie between two
 
 
 class Outcome(NamedTuple):
@@ -27,12 +31,33 @@ class Outcome(NamedTuple):
     peak: Peak | None  # of the server scenario, where a rate was searched
     watched: Watched
     invalid: list[str]  # reasons
+    energy: Energy | None = None  # where it was asked for
 
 
 def conduct(
-    order: Order, loop: Loop, time: Time, *, root: Path = Path("/"), run: Command = run_command
+    order: Order,
+    loop: Loop,
+    time: Time,
+    meter: Meter | None = None,
+    *,
+    root: Path = Path("/"),
+    run: Command = run_command,
 ) -> Outcome:
-    """Do what was ordered."""
+    """Do what was ordered; with a meter, measure its energy too. Raises MeasurementError when that fails."""
+    if meter is None:
+        return _conduct(order, loop, time, root, run)
+    with sampling(meter, time) as sampler:
+        time.sleep(_SETTLE_S)
+        idle = time.now()
+        time.sleep(IDLE_S + _SETTLE_S)
+        outcome = _conduct(order, loop, time, root, run)
+        time.sleep(_SETTLE_S)
+    window = (float(outcome.began[0]), float(outcome.began[-1] + outcome.stages[-1].sum()))
+    energy = energy_of(meter, sampler.trace(), (idle, idle + IDLE_S), window, outcome.run.frames)
+    return outcome._replace(energy=energy)
+
+
+def _conduct(order: Order, loop: Loop, time: Time, root: Path, run: Command) -> Outcome:
     gpu = gpu_load(root)
     with watching(time, root, run) as end:
         done = _Done(order, loop, time)

@@ -38,7 +38,7 @@ def lines(document: dict[str, Any]) -> list[str]:
             f"Warm-up, not counted: {warm['calls']} calls, the first {warm['first_ms']:.2f} ms, "
             f"p50 {warm['p50_ms']:.2f} ms"
         )
-    return [*found, _where(document["provenance"])]
+    return [*found, *_energy(document), _where(document["provenance"])]
 
 
 def _table(document: dict[str, Any]) -> Table:
@@ -87,6 +87,16 @@ def _scenario(document: dict[str, Any]) -> list[str]:
             f"({change:+.1f} %)"
         ]
     return []
+
+
+def _energy(document: dict[str, Any]) -> list[str]:
+    if (told := document.get("energy")) is None:
+        return []
+    return [
+        f"{told['j_per_inference'] * 1e3:.2f} mJ an inference ({told['mean_w']:.2f} W), "
+        f"{told['j_per_inference_above_idle'] * 1e3:.2f} mJ above idle ({told['idle_w']:.2f} W)",
+        f"Energy by {told['meter']}, {told['samples_per_s']:.0f} samples/s: {told['scope']}",
+    ]
 
 
 def _where(machine: dict[str, Any]) -> str:

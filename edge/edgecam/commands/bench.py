@@ -5,7 +5,7 @@ import secrets
 import shlex
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timezone
 from pathlib import Path
@@ -29,8 +29,10 @@ from edgecam.bench.timing import REAL
 from edgecam.bench.written import write_csv
 from edgecam.machine import describe_machine
 from edgecam.result import Result
+from edgecam.telemetry.meter import open_meter
 from edgecam.threads import one_opencv_thread
 from edgecam_engines.bundle import Bundle, open_bundle
+from edgecam_engines.checked import device_of
 from edgecam_engines.console import emit, log, out
 from edgecam_engines.engine import Frame
 
@@ -78,10 +80,13 @@ def bench(path: Path, order: Order, outputs: Outputs = Outputs(), *, json: bool)
     Raises BundleError, EngineError, OutputError, MeasurementError.
     """
     outputs.check()
-    with opened(path, order) as ready:
+    with ExitStack() as cleanup:
+        # The meter first: without one nothing needs to be measured.
+        meter = cleanup.enter_context(open_meter()) if order.energy else None
+        ready = cleanup.enter_context(opened(path, order))
         busy = os.getloadavg()[0]  # before our own work counts in it
-        outcome = conduct(order, ready.loop, REAL)
-    document = report(ready.name, outcome, order, _provenance(ready.bundle, order, busy))
+        outcome = conduct(order, ready.loop, REAL, meter)
+        document = report(ready.name, outcome, order, _provenance(ready.bundle, order, busy))
     outputs.write(document, outcome)
     if json:
         emit(document)
@@ -163,7 +168,8 @@ def _on_cpu(bundle: Bundle, order: Order) -> bool:
 
 
 def _provenance(bundle: Bundle, order: Order, load: float) -> dict[str, Any]:
-    _, model = bundle.model(order.backend, threads=order.threads)
+    backend, model = bundle.model(order.backend, threads=order.threads)
+    device = device_of(backend, model)
     file = model.path.relative_to(bundle.path).as_posix()
     h, w = FRAME_HW
     return {
@@ -177,6 +183,7 @@ def _provenance(bundle: Bundle, order: Order, load: float) -> dict[str, Any]:
         "percentiles": "order statistics, not interpolated",
         "load_average": round(load, 2),
         "skip_check": order.skip_check,
+        "runs_on": device.about if device else None,  # device, library and, of TensorRT, the plan's hash
         **describe_machine(),
     }
 
