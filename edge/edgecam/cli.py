@@ -418,6 +418,9 @@ def bench(
     energy: Annotated[
         bool, typer.Option("--energy", help="Joules an inference, where the machine tells its power.")
     ] = False,
+    roofline: Annotated[
+        bool, typer.Option("--roofline", help="What the network asks, and a prediction for an AGX Orin.")
+    ] = False,
     out: Annotated[
         Optional[Path],  # noqa: UP045
         typer.Option(help="Save FILE.json, with every raw sample beside it in FILE.npz."),
@@ -461,6 +464,7 @@ def bench(
         minutes=minutes,
         power_mode=power_mode,
         energy=energy,
+        roofline=roofline,
     )
     if lines:
         bench.lines(target[0], order)

@@ -24,6 +24,7 @@ class Order:
     minutes: float = 10.0  # of the soak
     power_mode: str | None = None  # that the board is to be in, by name
     energy: bool = False
+    roofline: bool = False
     seed: int = 0  # of arrivals and intervals
 
     @property

@@ -6,6 +6,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from edgecam.bench.percentiles import least_samples
+from edgecam.roofline.of_bundle import in_words
 from edgecam_engines.console import out
 
 
@@ -38,7 +39,8 @@ def lines(document: dict[str, Any]) -> list[str]:
             f"Warm-up, not counted: {warm['calls']} calls, the first {warm['first_ms']:.2f} ms, "
             f"p50 {warm['p50_ms']:.2f} ms"
         )
-    return [*found, *_energy(document), _where(document["provenance"])]
+    roofline = in_words(document["roofline"]) if "roofline" in document else []
+    return [*found, *_energy(document), *roofline, _where(document["provenance"])]
 
 
 def _table(document: dict[str, Any]) -> Table:

@@ -29,6 +29,7 @@ from edgecam.bench.timing import REAL
 from edgecam.bench.written import write_csv
 from edgecam.machine import describe_machine
 from edgecam.result import Result
+from edgecam.roofline.of_bundle import of_bundle
 from edgecam.telemetry.meter import open_meter
 from edgecam.threads import one_opencv_thread
 from edgecam_engines.bundle import Bundle, open_bundle
@@ -87,6 +88,8 @@ def bench(path: Path, order: Order, outputs: Outputs = Outputs(), *, json: bool)
         busy = os.getloadavg()[0]  # before our own work counts in it
         outcome = conduct(order, ready.loop, REAL, meter)
         document = report(ready.name, outcome, order, _provenance(ready.bundle, order, busy))
+    if order.roofline:
+        document["roofline"] = _roofline(ready.bundle, document)
     outputs.write(document, outcome)
     if json:
         emit(document)
@@ -136,6 +139,14 @@ def _side(side: Side) -> dict[str, Any]:
 def _as_options(order: Order) -> list[str]:
     backend = ["--backend", order.backend] if order.backend else []
     return [*backend, "--threads", str(order.threads), *(["--skip-check"] if order.skip_check else [])]
+
+
+def _roofline(bundle: Bundle, document: dict[str, Any]) -> dict[str, Any]:
+    backend, model = bundle.model(document["order"]["backend"])
+    infer_ms = document["stages_ms"]["infer"] / document["frames_per_query"]
+    # The peaks are the GPU's: what a processor did reaches no share of them.
+    mode = document["provenance"]["power_mode"] if backend.startswith("tensorrt") else None
+    return of_bundle(bundle, model.precision).document(infer_ms, mode)
 
 
 def lines(path: Path, order: Order) -> None:
