@@ -548,11 +548,17 @@ def export(
 
 
 @app.command()
-def doctor(json: Json = False) -> None:
+def doctor(
+    bundle: Annotated[
+        Optional[Path],  # noqa: UP045
+        typer.Option(help="Also: will this bundle run here, and how fast should it be."),
+    ] = None,
+    json: Json = False,
+) -> None:
     """Say what this machine has, what it lacks, and what to do about it."""
     from edgecam.commands.doctor import doctor
 
-    if not doctor(json=json):
+    if not doctor(json=json, bundle=bundle):
         raise typer.Exit(1)
 
 

@@ -55,7 +55,7 @@ class Cost(NamedTuple):
 
 
 def cost_of(path: Path) -> Cost:
-    """Of a model file without Q/DQ pairs. Raises EngineError when it is no ONNX file or its shapes cannot be told."""
+    """Of a model file without Q/DQ pairs. Raises EngineError when that cannot be told."""
     import onnx
 
     model = parse_onnx(read_onnx(path), path.name)

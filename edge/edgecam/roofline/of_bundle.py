@@ -82,12 +82,13 @@ def in_words(told: dict[str, Any]) -> list[str]:
     ms = told["prediction"]["ms"]
     lines = [
         f"{told['kernels']} kernels, {told['gflop']:.3f} GFLOP, {told['mb_activations']:.1f} MB of "
-        f"activations and {told['mb_weights']:.1f} MB of weights in {told['precision']}: {told['flop_per_byte']:.0f} FLOP/B"
+        f"activations and {told['mb_weights']:.1f} MB of weights in {told['precision']}: "
+        f"{told['flop_per_byte']:.0f} FLOP/B"
     ]
     if "reached" in told:
         lines.append(
-            f"{told['reached'] * 100:.0f} % of the roofline was reached ({told['roofline_ms']:.3f} ms at this "
-            f"mode's peaks)"
+            f"{told['reached'] * 100:.0f} % of the roofline was reached: {told['roofline_ms']:.3f} ms at "
+            f"this mode's peaks"
         )
     for precision, by_mode in ms.items():
         modes = ", ".join(f"{name} {each:.2f}" for name, each in by_mode.items())

@@ -17,8 +17,8 @@ LAUNCH_S: Final = 5.23e-6  # a kernel
 TRAFFIC: Final = 3.15  # times what activations would take at the memory's full bandwidth
 WITHIN: Final = 0.25  # of the published latencies that it was not fitted to
 ASSUMPTIONS: Final = (
-    "AGX Orin 64 GB, clocks held at the mode's highest, one picture at a time, the engine alone; launches and "
-    "activations follow the GPU's clock, the memory keeps its bandwidth"
+    "AGX Orin 64 GB, clocks held at the mode's highest, one picture at a time, the engine alone; launches "
+    "and activations follow the GPU's clock, the memory keeps its bandwidth"
 )
 
 
