@@ -374,6 +374,11 @@ def evaluate(
         float | None, typer.Option(help="Choose a threshold: false positives at most.")
     ] = None,
     positive: Annotated[str | None, typer.Option(help="The class that --max-fpr is about.")] = None,
+    timeline: Annotated[
+        Optional[Path],  # noqa: UP045
+        typer.Option(help="Every stage of every query as a JSON file that ui.perfetto.dev opens."),
+    ] = None,
+    html: Annotated[Optional[Path], typer.Option(help="One page with all of it.")] = None,  # noqa: UP045
     against: Annotated[Path | None, typer.Option(help="Another bundle, compared photo by photo.")] = None,
     html: Annotated[Path | None, typer.Option(help="Also write one page with pictures.")] = None,
     skip_check: SkipCheck = False,
@@ -471,7 +476,7 @@ def bench(
     elif against is not None:
         bench.against(target[0], against, order, out, json=json)
     else:
-        outputs = bench.Outputs(out=out, csv=csv, histogram=histogram, cdf=cdf)
+        outputs = bench.Outputs(out, csv, histogram, cdf, timeline, html)
         bench.bench(target[0], order, outputs, json=json)
 
 

@@ -12,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from edgecam.bench import measure, order_statistic, pictures, synthetic_frame, upper_bound
+from edgecam.bench.accuracy import Accuracy
 from edgecam.bench.order import Order
 from edgecam.bench.record import Run
 from edgecam.bench.report import report
@@ -178,12 +179,13 @@ def test_the_report_has_exactly_the_keys_that_scripts_read() -> None:
     ended = np.cumsum(stages.sum(axis=1))
     began = ended - stages.sum(axis=1)
     run = Run("single-stream", began, began, ended, np.full(100, 0.009), 1, np.array([0.2, 0.1]))
-    outcome = Outcome(run, stages, began, None, Watched([], None, None), ["too few samples"])
+    right = Accuracy(120, 1, 0, 0.0)
+    outcome = Outcome(run, stages, began, None, Watched([], None, None), ["too few samples"], right)
     told = report("fixed-fp32", outcome, Order(), {"cpu": "x"})
     assert list(told) == [
         "scenario", "engine", "runs", "latency_ms", "stages_ms", "throughput_per_s", "provenance",
-        "valid", "invalid", "mlperf", "frames_per_query", "statistics", "cpu_ms", "stages", "warm_up",
-        "open_loop_by_replay", "order",
+        "valid", "invalid", "mlperf", "frames_per_query", "statistics", "cpu_ms", "stages", "bound",
+        "accuracy", "warm_up", "open_loop_by_replay", "order",
     ]  # fmt: skip
     assert told["latency_ms"] == {"p50": 10.0, "p90": 10.0, "p95": 10.0, "p99": 10.0}
     assert told["stages_ms"] == {"prepare": 1.0, "infer": 6.0, "head": 0.5, "overlay": 2.5}

@@ -10,6 +10,7 @@ from typing import Final, NamedTuple
 import cv2
 import numpy as np
 
+from edgecam.bench.accuracy import Said
 from edgecam.bench.scenarios import closed_loop
 from edgecam.bench.timing import REAL, Clock, Floats
 from edgecam.recognise import recognise
@@ -80,7 +81,7 @@ class Given:
 class Loop:
     """Answers frames one by one as the camera loop does, or several in one batch. Work of a scenario.
 
-    `began` and `stages` get a row for each query, warm-up among them; `answers` the results of the last one.
+    `began` and `stages` get a row for each query, warm-up among them; `said` every answer.
     """
 
     def __init__(
@@ -97,7 +98,7 @@ class Loop:
         self._held: list[tuple[int, Frame]] = []
         self.began: list[float] = []
         self.stages: list[Stages] = []
-        self.answers: list[tuple[int, Result]] = []  # which of the frames, and what was said about it
+        self.said: list[Said] = []
 
     def ready(self, frames: int, /) -> None:
         numbers = [(self._next + i) % len(self._frames) for i in range(frames)]
@@ -120,7 +121,20 @@ class Loop:
                 overlay=self._clock() - recognised,
             )
         )
-        self.answers = [(number, result) for (number, _), result in zip(self._held, results, strict=True)]
+        self.said += [_said(number, result) for (number, _), result in zip(self._held, results, strict=True)]
+
+    def in_peace(self) -> dict[int, Said]:
+        """What is said about each frame without a clock, by its number. It leaves no rows."""
+        numbers: dict[int, int] = {}  # of the first frame that is the same picture
+        found: dict[int, Said] = {}
+        for number, frame in enumerate(self._frames):
+            first = numbers.setdefault(id(frame), number)
+            known = found.get(first)
+            found[number] = known._replace(frame=number) if known else self._asked(number, frame)
+        return found
+
+    def _asked(self, number: int, frame: Frame) -> Said:
+        return _said(number, self._alone(frame.copy()))
 
     def _alone(self, frame: Frame) -> Result:
         # Without a threshold the map is always made and drawn: the dearest case.
@@ -139,6 +153,10 @@ class Loop:
             box = None if result.box is None else scale_box(result.box, hw, (height, width))
             results.append(result._replace(box=box))
         return results
+
+
+def _said(number: int, result: Result) -> Said:
+    return Said(number, result.top[0].label, result.top[0].confidence)
 
 
 def _shot(frame: Frame) -> Shot:

@@ -1,9 +1,11 @@
 """The document of a benchmark: what `edgecam bench --json` prints. Scripts rely on its keys."""
 
+from collections.abc import Iterator
 from typing import Any, Final
 
 import numpy as np
 
+from edgecam.bench.bound import bound
 from edgecam.bench.loop import Stages
 from edgecam.bench.names import CAMERA, MLPERF, MULTI_STREAM, OFFLINE, SINGLE_STREAM, SOAK
 from edgecam.bench.omission import hidden
@@ -29,10 +31,7 @@ def report(engine: str, outcome: Outcome, order: Order, provenance: dict[str, An
         "engine": engine,
         "runs": len(run.latency),
         "latency_ms": _rounded(told.percentiles),
-        "stages_ms": {
-            stage: _ms(order_statistic(column, 50))
-            for stage, column in zip(Stages._fields, outcome.stages.T, strict=True)
-        },
+        "stages_ms": {stage: _ms(order_statistic(column, 50)) for stage, column in _columns(outcome.stages)},
         "throughput_per_s": round(run.throughput, 2),
         "provenance": provenance,
         "valid": not outcome.invalid,
@@ -42,6 +41,8 @@ def report(engine: str, outcome: Outcome, order: Order, provenance: dict[str, An
         "statistics": told.document(),
         "cpu_ms": _rounded({p: 1e3 * order_statistic(run.cpu, p) for p in PERCENTILES}),
         "stages": _stages(outcome.stages),
+        "bound": bound({s: order_statistic(c, 50) * 1e3 for s, c in _columns(outcome.stages)}),
+        "accuracy": outcome.accuracy.document(),
         "warm_up": _warm_up(run),
         **_particulars(outcome, order),
         **({} if outcome.energy is None else {"energy": outcome.energy.document()}),
@@ -85,8 +86,12 @@ def _particulars(outcome: Outcome, order: Order) -> dict[str, Any]:
 def _stages(seconds: Floats) -> dict[str, dict[str, float]]:
     return {
         stage: _rounded({p: 1e3 * order_statistic(column, p) for p in PERCENTILES})
-        for stage, column in zip(Stages._fields, seconds.T, strict=True)
+        for stage, column in _columns(seconds)
     }
+
+
+def _columns(seconds: Floats) -> Iterator[tuple[str, Floats]]:
+    return zip(Stages._fields, seconds.T, strict=True)
 
 
 def _warm_up(run: Run) -> dict[str, Any]:

@@ -6,6 +6,7 @@ from typing import Final, NamedTuple
 import numpy as np
 
 from edgecam.bench import names, scenarios
+from edgecam.bench.accuracy import Accuracy, check
 from edgecam.bench.energy import IDLE_S, Energy, energy_of, sampling
 from edgecam.bench.loop import Loop
 from edgecam.bench.order import Order
@@ -31,6 +32,7 @@ class Outcome(NamedTuple):
     peak: Peak | None  # of the server scenario, where a rate was searched
     watched: Watched
     invalid: list[str]  # reasons
+    accuracy: Accuracy
     energy: Energy | None = None  # where it was asked for
 
 
@@ -59,6 +61,7 @@ def conduct(
 
 def _conduct(order: Order, loop: Loop, time: Time, root: Path, run: Command) -> Outcome:
     gpu = gpu_load(root)
+    reference = loop.in_peace()
     with watching(time, root, run) as end:
         done = _Done(order, loop, time)
         watched = end()
@@ -69,7 +72,10 @@ def _conduct(order: Order, loop: Loop, time: Time, root: Path, run: Command) -> 
             f"no rate held a p99 of {order.bound_s * 1e3:.1f} ms: the figures are of the last one tried"
         )
     rows, began = loop.stages[done.first : done.first + n], loop.began[done.first : done.first + n]
-    return Outcome(done.run, np.array(rows), np.array(began), done.peak, watched, invalid)
+    accuracy = check(reference, loop.said)
+    if (wrong := accuracy.reason()) is not None:
+        invalid.append(wrong)
+    return Outcome(done.run, np.array(rows), np.array(began), done.peak, watched, invalid, accuracy)
 
 
 class _Done:

@@ -23,7 +23,11 @@ def lines(document: dict[str, Any]) -> list[str]:
     """What the table does not say."""
     told, warm = document["statistics"], document["warm_up"]
     found = [f"{document['throughput_per_s']:.1f} frames/s, {_flow(document)}"]
-    found += _scenario(document)
+    found += [
+        *_scenario(document),
+        f"What holds it up: {document['bound']}.",
+        _accuracy(document["accuracy"]),
+    ]
     bound = told["upper99"]["p99"]
     if bound is None:
         least = least_samples(99)
@@ -99,6 +103,15 @@ def _energy(document: dict[str, Any]) -> list[str]:
         f"{told['j_per_inference_above_idle'] * 1e3:.2f} mJ above idle ({told['idle_w']:.2f} W)",
         f"Energy by {told['meter']}, {told['samples_per_s']:.0f} samples/s: {told['scope']}",
     ]
+
+
+def _accuracy(told: dict[str, Any]) -> str:
+    answers, frames = told["answers"], told["frames"]
+    if told["other_label"]:
+        return (
+            f"{told['other_label']} of {answers} answers about {frames} frames differed from those in peace."
+        )
+    return f"All {answers} answers about {frames} frames had the same label as in peace."
 
 
 def _where(machine: dict[str, Any]) -> str:

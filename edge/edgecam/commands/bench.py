@@ -11,6 +11,7 @@ from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import cv2
 import numpy as np
 
 from edgecam import overlay
@@ -20,11 +21,13 @@ from edgecam.bench.duel import PROCESSES, Side, duel
 from edgecam.bench.loop import Loop
 from edgecam.bench.names import SINGLE_STREAM
 from edgecam.bench.order import Order
+from edgecam.bench.page import write_page
 from edgecam.bench.pictures import draw_cdf, draw_histogram, need_matplotlib
 from edgecam.bench.report import report
 from edgecam.bench.samples import columns_of, save
 from edgecam.bench.session import Outcome, conduct
 from edgecam.bench.table import show
+from edgecam.bench.timeline import write_timeline
 from edgecam.bench.timing import REAL
 from edgecam.bench.written import write_csv
 from edgecam.machine import describe_machine
@@ -36,7 +39,9 @@ from edgecam_engines.bundle import Bundle, open_bundle
 from edgecam_engines.checked import device_of
 from edgecam_engines.console import emit, log, out
 from edgecam_engines.engine import Frame
+from edgecam_engines.golden import ANSWERS, load_golden
 
+PHOTO_EVERY = 8  # frames
 SHOWN_FPS = 30.0  # a number for the status line, so that drawing it costs what it costs in the loop
 
 
@@ -48,10 +53,12 @@ class Outputs:
     csv: Path | None = None
     histogram: Path | None = None
     cdf: Path | None = None
+    timeline: Path | None = None  # for Perfetto
+    html: Path | None = None
 
     def check(self) -> None:
         """Raises OutputError for pictures without matplotlib, before anything is measured."""
-        for option, path in (("--histogram", self.histogram), ("--cdf", self.cdf)):
+        for option, path in (("--histogram", self.histogram), ("--cdf", self.cdf), ("--html", self.html)):
             if path is not None:
                 need_matplotlib(option)
 
@@ -63,6 +70,10 @@ class Outputs:
             draw_histogram(run.latency * 1e3, title, self.histogram)
         if self.cdf is not None:
             draw_cdf(run.latency * 1e3, title, self.cdf)
+        if self.timeline is not None:
+            write_timeline(self.timeline, run, outcome.stages, outcome.began, str(document["engine"]))
+        if self.html is not None:
+            write_page(self.html, document, run.latency * 1e3)
         if self.out is not None:
             save(self.out, document, columns_of(run, outcome.stages))
 
@@ -161,9 +172,22 @@ def opened(path: Path, order: Order) -> Iterator[Opened]:
     engine = bundle.engine(order.backend, threads=order.threads, check=not order.skip_check)
     try:
         with one_opencv_thread():
-            yield Opened(bundle, engine.name, Loop(engine, bundle.head(), [synthetic_frame()], _draw))
+            yield Opened(bundle, engine.name, Loop(engine, bundle.head(), _frames(bundle), _draw))
     finally:
         engine.close()
+
+
+def _frames(bundle: Bundle) -> list[Frame]:
+    """The synthetic frame, and now and then one of the bundle's own photos, so that there is more to check."""
+    frame = synthetic_frame()
+    if ANSWERS not in bundle.manifest.files:
+        return [frame]
+    height, width = FRAME_HW
+    photos = [
+        np.asarray(cv2.resize(photo, (width, height), interpolation=cv2.INTER_LINEAR), dtype=np.uint8)
+        for photo in load_golden(bundle.path, bundle.input_hw).frames
+    ]
+    return [each for photo in photos for each in (*[frame] * (PHOTO_EVERY - 1), photo)]
 
 
 def _draw(frame: Frame, result: Result) -> None:
@@ -171,11 +195,8 @@ def _draw(frame: Frame, result: Result) -> None:
 
 
 def _on_cpu(bundle: Bundle, order: Order) -> bool:
-    return (order.backend or bundle.manifest.engine["backend"]) in {
-        "onnxruntime",
-        "onnxruntime-openvino",
-        "fixed",
-    }
+    backend = order.backend or bundle.manifest.engine["backend"]
+    return backend in {"onnxruntime", "onnxruntime-openvino", "fixed"}
 
 
 def _provenance(bundle: Bundle, order: Order, load: float) -> dict[str, Any]:
