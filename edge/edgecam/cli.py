@@ -374,11 +374,6 @@ def evaluate(
         float | None, typer.Option(help="Choose a threshold: false positives at most.")
     ] = None,
     positive: Annotated[str | None, typer.Option(help="The class that --max-fpr is about.")] = None,
-    timeline: Annotated[
-        Optional[Path],  # noqa: UP045
-        typer.Option(help="Every stage of every query as a JSON file that ui.perfetto.dev opens."),
-    ] = None,
-    html: Annotated[Optional[Path], typer.Option(help="One page with all of it.")] = None,  # noqa: UP045
     against: Annotated[Path | None, typer.Option(help="Another bundle, compared photo by photo.")] = None,
     html: Annotated[Path | None, typer.Option(help="Also write one page with pictures.")] = None,
     skip_check: SkipCheck = False,
@@ -433,6 +428,11 @@ def bench(
     csv: Annotated[Optional[Path], typer.Option(help="Every query as a line of a CSV.")] = None,  # noqa: UP045
     histogram: Annotated[Optional[Path], typer.Option(help="Draw the latencies to this PNG.")] = None,  # noqa: UP045
     cdf: Annotated[Optional[Path], typer.Option(help="Draw their tail to this PNG.")] = None,  # noqa: UP045
+    timeline: Annotated[
+        Optional[Path],  # noqa: UP045
+        typer.Option(help="Every stage of every query as a JSON file that ui.perfetto.dev opens."),
+    ] = None,
+    html: Annotated[Optional[Path], typer.Option(help="One page with all of it.")] = None,  # noqa: UP045
     against: Annotated[
         Optional[str],  # noqa: UP045
         typer.Option(

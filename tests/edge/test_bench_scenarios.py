@@ -229,7 +229,8 @@ def test_a_bound_that_no_rate_holds_is_said_to_be_held_by_none() -> None:
 
     found = find_peak(at, first=100, bound=0.01)
     assert found.rate is None
-    assert len(found.tries) == 24
+    # Six rates down to a thirty-second of the first: where nothing waits, a slower one helps nobody.
+    assert [tried.rate for tried in found.tries] == [100 / 2**halved for halved in range(6)]
 
 
 def test_too_few_queries_prove_no_rate() -> None:

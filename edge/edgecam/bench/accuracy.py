@@ -1,7 +1,7 @@
 """Whether the engine still says the same while it is timed: every answer is held against one given in peace.
 
-MLPerf's TEST01 in small: an engine that skips work, or goes wrong when it is warm, is no faster for it.
-What the engine says in peace is checked against the bundle's own photos when it is opened; here the two are joined.
+MLPerf's TEST01 in small: an engine that skips work, or goes wrong when it is warm, is no faster for it. What
+the engine says in peace was checked on the bundle's own photos when it was opened; here the two are joined.
 """
 
 from collections.abc import Mapping, Sequence

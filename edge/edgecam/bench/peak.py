@@ -7,6 +7,7 @@ from edgecam.bench.percentiles import upper_bound
 from edgecam.bench.record import Run
 
 _TRIES: Final = 24
+_HALVINGS: Final = 5  # without any rate that held: slower ones wait for nothing, and would take hours
 CLOSE: Final = 0.02  # the search ends when what holds and what does not are this near
 
 
@@ -46,7 +47,8 @@ def find_peak(at: Callable[[float], Run], *, first: float, bound: float, close: 
             low, best = rate, run
         else:
             high = rate
-        if len(tries) >= _TRIES or (low and high and high / low - 1 <= close):
+        hopeless = low is None and len(tries) > _HALVINGS
+        if hopeless or len(tries) >= _TRIES or (low and high and high / low - 1 <= close):
             return Peak(low, best or run, tries)
         rate = _next(low, high)
 

@@ -178,7 +178,7 @@ def opened(path: Path, order: Order) -> Iterator[Opened]:
 
 
 def _frames(bundle: Bundle) -> list[Frame]:
-    """The synthetic frame, and now and then one of the bundle's own photos, so that there is more to check."""
+    """The synthetic frame, and now and then one of the bundle's own photos: there is more to check then."""
     frame = synthetic_frame()
     if ANSWERS not in bundle.manifest.files:
         return [frame]
