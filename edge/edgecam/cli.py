@@ -471,13 +471,16 @@ def bench(
         energy=energy,
         roofline=roofline,
     )
+    files = bench.Outputs(out, csv, histogram, cdf, timeline, html)
+    alone = energy or roofline or scenario != Scenario.single_stream or files != bench.Outputs(out)
+    if (lines or against) and alone:
+        raise typer.BadParameter("--against and --lines measure single frames in turn and write --out alone.")
     if lines:
         bench.lines(target[0], order)
     elif against is not None:
         bench.against(target[0], against, order, out, json=json)
     else:
-        outputs = bench.Outputs(out, csv, histogram, cdf, timeline, html)
-        bench.bench(target[0], order, outputs, json=json)
+        bench.bench(target[0], order, files, json=json)
 
 
 @app.command()

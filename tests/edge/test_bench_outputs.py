@@ -163,3 +163,15 @@ def test_the_command_writes_every_file_that_was_asked_for(
     assert told["engine"] in page
     assert cv2.imread(str(tmp_path / "c.png")) is not None
     assert json.loads((tmp_path / "t.json").read_text())["traceEvents"]
+
+
+def test_a_picture_that_is_shown_often_is_one_picture(tmp_path: Path) -> None:
+    clock = SimulatedTime()
+    often, once = scene(0, (48, 64)), scene(2, (48, 64))
+    loop = Loop(
+        Timed(clock), colour_head(), [often, often, once], lambda frame, result: None, lambda: clock.at
+    )
+    told = conduct(Order(runs=663), loop, clock.time, root=tmp_path, run=lambda words: "")
+    assert told.accuracy.frames == 2
+    assert sorted(loop.in_peace()) == [0, 2]
+    assert [said.frame for said in loop.said[:6]] == [0, 0, 2, 0, 0, 2]

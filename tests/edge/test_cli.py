@@ -135,6 +135,7 @@ def test_the_console_script_is_the_same_program(state: Path) -> None:
         (["bench", "x.edgecam", "--runs", "many"], "--runs"),
         (["bench", "x.edgecam", "y.edgecam"], "one bundle"),
         (["bench", "compare", "a.json"], "two results"),
+        (["bench", "x.edgecam", "--against", "y", "--csv", "z.csv"], "write --out alone"),
         (["bench", "x.edgecam", "--scenario", "guess"], "--scenario"),
         (["run", "--bundle", "x.edgecam", "--threshold", "1.5"], "--threshold"),
         (["eval", "x.edgecam", "data", "--no-such-option"], "--no-such-option"),

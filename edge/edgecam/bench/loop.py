@@ -95,6 +95,8 @@ class Loop:
         self._engine = TimedEngine(engine, clock)
         self._head, self._frames, self._draw, self._clock = head, frames, draw, clock
         self._next = 0  # of the frames, which are shown in turn
+        first: dict[int, int] = {}  # by identity: a picture may be shown more often than others
+        self._picture = [first.setdefault(id(frame), number) for number, frame in enumerate(frames)]
         self._held: list[tuple[int, Frame]] = []
         self.began: list[float] = []
         self.stages: list[Stages] = []
@@ -121,17 +123,12 @@ class Loop:
                 overlay=self._clock() - recognised,
             )
         )
-        self.said += [_said(number, result) for (number, _), result in zip(self._held, results, strict=True)]
+        numbers = [self._picture[number] for number, _ in self._held]
+        self.said += [_said(number, result) for number, result in zip(numbers, results, strict=True)]
 
     def in_peace(self) -> dict[int, Said]:
-        """What is said about each frame without a clock, by its number. It leaves no rows."""
-        numbers: dict[int, int] = {}  # of the first frame that is the same picture
-        found: dict[int, Said] = {}
-        for number, frame in enumerate(self._frames):
-            first = numbers.setdefault(id(frame), number)
-            known = found.get(first)
-            found[number] = known._replace(frame=number) if known else self._asked(number, frame)
-        return found
+        """What is said about each picture without a clock, by its number. It leaves no rows."""
+        return {number: self._asked(number, self._frames[number]) for number in sorted(set(self._picture))}
 
     def _asked(self, number: int, frame: Frame) -> Said:
         return _said(number, self._alone(frame.copy()))

@@ -108,10 +108,8 @@ def _energy(document: dict[str, Any]) -> list[str]:
 def _accuracy(told: dict[str, Any]) -> str:
     answers, frames = told["answers"], told["frames"]
     if told["other_label"]:
-        return (
-            f"{told['other_label']} of {answers} answers about {frames} frames differed from those in peace."
-        )
-    return f"All {answers} answers about {frames} frames had the same label as in peace."
+        return f"{told['other_label']} of {answers} answers about {frames} pictures differed from before."
+    return f"All {answers} answers about {frames} pictures had the same label as in peace."
 
 
 def _where(machine: dict[str, Any]) -> str:

@@ -19,7 +19,7 @@ from edgecam.bench import FRAME_HW, order_statistic, synthetic_frame
 from edgecam.bench.against import rival, serve_lines
 from edgecam.bench.duel import PROCESSES, Side, duel
 from edgecam.bench.loop import Loop
-from edgecam.bench.names import SINGLE_STREAM
+from edgecam.bench.names import OFFLINE, SINGLE_STREAM
 from edgecam.bench.order import Order
 from edgecam.bench.page import write_page
 from edgecam.bench.pictures import draw_cdf, draw_histogram, need_matplotlib
@@ -64,16 +64,17 @@ class Outputs:
 
     def write(self, document: dict[str, Any], outcome: Outcome) -> None:
         run, title = outcome.run, f"{document['engine']}, {document['scenario']}, {document['runs']} queries"
+        times = 1e3 * (run.service if run.scenario == OFFLINE else run.latency)
         if self.csv is not None:
             write_csv(self.csv, run, outcome.stages)
         if self.histogram is not None:
-            draw_histogram(run.latency * 1e3, title, self.histogram)
+            draw_histogram(times, title, self.histogram)
         if self.cdf is not None:
-            draw_cdf(run.latency * 1e3, title, self.cdf)
+            draw_cdf(times, title, self.cdf)
         if self.timeline is not None:
             write_timeline(self.timeline, run, outcome.stages, outcome.began, str(document["engine"]))
         if self.html is not None:
-            write_page(self.html, document, run.latency * 1e3)
+            write_page(self.html, document, times)
         if self.out is not None:
             save(self.out, document, columns_of(run, outcome.stages))
 
