@@ -29,6 +29,12 @@ from edgecam.telemetry.tegrastats import Core, Line, parse
 from edgecam_engines.errors import MeasurementError
 
 
+@pytest.fixture(autouse=True)
+def no_tegrastats(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Only programs that a test lays out itself, on a real Jetson too."""
+    monkeypatch.setattr("edgecam.telemetry.meter.shutil.which", lambda name: None)
+
+
 def read(line: str) -> Line:
     found = parse(line)
     assert found is not None
