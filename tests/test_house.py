@@ -156,7 +156,7 @@ def test_what_the_runtime_imports_is_what_it_asks_for() -> None:
     names = {r.name for r in map(Requirement, project()["project"]["dependencies"])}
     names |= {"cv2", "PIL", *PACKAGES, *sys.stdlib_module_names}
     # Named by an extra, or looked for and done without.
-    names |= {"tensorrt", "tensorrt_rtx", "cuda", "pycuda", "matplotlib"}
+    names |= {"tensorrt", "tensorrt_rtx", "cuda", "pycuda", "matplotlib", "paho"}
     for floor in ("edge", "engines", "calibration"):
         for file in (ROOT / floor).rglob("*.py"):
             for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):

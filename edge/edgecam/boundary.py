@@ -1,7 +1,7 @@
 """The one place where exceptions become messages and exit codes.
 
-0 good, 1 a known error explained in one message, 2 wrong usage, 3 an unexpected error with a log file
-named, 130 interrupted.
+0 good, 1 a known error explained in one message, 2 wrong usage or settings, 3 an unexpected error with a
+log file named, 130 interrupted.
 """
 
 import errno
@@ -16,7 +16,8 @@ from typing import Any, Final
 
 import typer
 
-from edgecam_engines.errors import EdgecamError
+from edgecam.logs import say
+from edgecam_engines.errors import EdgecamError, SettingsError
 
 INTERRUPTED: Final = 130
 # Every complaint about usage, and the only name for it that lasts: Typer was built on the package click
@@ -38,7 +39,10 @@ def code_of(call: Callable[[], Any]) -> int:
         if code == INTERRUPTED:  # a later Typer catches Ctrl-C and says nothing
             _told("Interrupted.", code)
     except EdgecamError as error:
-        code = _told(str(error), 1)
+        if _by_interrupt(error):
+            code = _told("Interrupted.", INTERRUPTED)
+        else:
+            code = _told(str(error), 2 if isinstance(error, SettingsError) else 1)
     except (KeyboardInterrupt, typer.Abort):
         code = _told("Interrupted.", INTERRUPTED)
     except _UsageProblem as error:
@@ -54,9 +58,18 @@ def code_of(call: Callable[[], Any]) -> int:
             raise
         code = _reader_gone()
     except Exception as error:
+        if _by_interrupt(error):
+            return _told("Interrupted.", INTERRUPTED)
         full = isinstance(error, OSError) and error.errno in {errno.ENOSPC, errno.EDQUOT}
         code = _told(_disk_full(error), 1) if full else _told(_unexpected(error), 3)
     return code
+
+
+def _by_interrupt(error: BaseException | None) -> bool:
+    """Whether Ctrl-C lies behind it: compiled libraries turn one that meets them into their own error."""
+    while error is not None and not isinstance(error, KeyboardInterrupt):
+        error = error.__cause__ or error.__context__
+    return error is not None
 
 
 def _reader_gone() -> int:
@@ -66,7 +79,7 @@ def _reader_gone() -> int:
 
 
 def _told(message: str, code: int) -> int:
-    print(message, file=sys.stderr)
+    say(message, "info" if code == INTERRUPTED else "error")
     return code
 
 

@@ -1,11 +1,11 @@
 """What the loop says about one frame."""
 
-from datetime import datetime, timezone
 from typing import Any, Final, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
+from edgecam.moment import iso
 from edgecam_engines.geometry import Box
 from edgecam_engines.head import Ranked
 
@@ -26,18 +26,28 @@ class Result(NamedTuple):
     top: tuple[Ranked, ...]  # at most TOP, best first
     heat: NDArray[np.uint8] | None  # (h, w) of the engine's input, the map from 0 to 255; None with no box
     camera: str = ""  # the name of the camera; never holds a password
+    frame_label: str | None = None  # what this frame alone would say; None where nothing was smoothed
+    frame_confidence: float | None = None  # of this frame's own best class; None as above
+    probabilities: NDArray[np.float32] | None = None  # (classes,), this frame's own, never smoothed
+    classes: tuple[str, ...] = ()  # names for `probabilities`, in their order
 
 
 def as_json(result: Result) -> dict[str, Any]:
-    """The stable line that scripts read. `heat` is a picture and stays out."""
-    captured = datetime.fromtimestamp(result.captured_at, timezone.utc)
+    """The stable line that scripts read. `heat` is a picture and stays out, as do all probabilities.
+
+    `frame_label` and `frame_confidence` are there when answers are smoothed.
+    """
+    own: dict[str, Any] = {}
+    if result.frame_label is not None and result.frame_confidence is not None:
+        own = {"frame_label": result.frame_label, "frame_confidence": round(result.frame_confidence, 4)}
     return {
         "frame": result.frame,
-        "captured_at": captured.isoformat(timespec="milliseconds").replace("+00:00", "Z"),
+        "captured_at": iso(result.captured_at),
         "age_ms": round(result.age_ms, 2),
         "skipped": result.skipped,
         "label": result.label,
         "confidence": round(result.confidence, 4),
         "box": None if result.box is None else list(result.box),
         "top": [{"label": r.label, "confidence": round(r.confidence, 4)} for r in result.top],
+        **own,
     }

@@ -1,6 +1,8 @@
 """How a camera is, for people, pages, brokers and health checks."""
 
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
+
+from edgecam.moment import iso
 
 State = Literal["connecting", "live", "stalled", "lost"]
 
@@ -14,6 +16,18 @@ class CameraStatus(NamedTuple):
     detail: str  # in words: why it is so and what is being done; "" while live
     captured: int  # frames that the camera gave
     processed: int  # frames that were answered
-    skipped: int  # frames that nobody looked at; captured = processed + skipped + at most two in hand
+    skipped: int  # frames that nobody looked at; captured = processed + skipped + those in hand, a few
     lost: int  # how often it went away
     captured_at: float | None  # when the newest frame was captured, seconds since the epoch; None: none yet
+    still: int = 0  # of those skipped, frames that were taken and passed over since nothing had moved
+
+
+def status_json(status: CameraStatus) -> dict[str, Any]:
+    """A camera's state as scripts read it."""
+    captured_at = None if status.captured_at is None else iso(status.captured_at)
+    return {
+        "type": "camera",
+        **status._asdict(),
+        "since": iso(status.since),
+        "captured_at": captured_at,
+    }

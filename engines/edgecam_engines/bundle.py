@@ -122,6 +122,13 @@ class Bundle:
         golden = load_golden(self.path, self.input_hw)
         return golden, self.head(golden.head)
 
+    def is_current(self) -> bool:
+        """Whether the bundle lists what it listed when it was opened. Reads nothing but its manifest."""
+        try:
+            return _read_manifest(self.path) == self.manifest
+        except BundleError:
+            return False
+
     def head(self, name: str | None = None) -> Head:
         """Load a class head by name; without one, the bundle's default."""
         chosen = name or self.manifest.head

@@ -13,6 +13,7 @@ EdgecamError                 a known problem: what is, why, what to type next (e
 |   `-- WrongAnswers         an engine says otherwise here than where it was measured
 |-- GateRefused              a precision was asked for and does not pass its measurement
 |-- MeasurementError         times or energy that cannot be measured or compared here
+|-- SettingsError            an option or a line of the settings that cannot be meant
 |-- SourceError              a camera, stream, file or folder that gives no frames
 `-- OutputError              a result that cannot be written (full disk, no permission)
 """
@@ -68,6 +69,10 @@ class GateRefused(EdgecamError):
 
 class MeasurementError(EdgecamError):
     """Times or energy that cannot be measured or compared here."""
+
+
+class SettingsError(EdgecamError):
+    """An option or a line of the settings that cannot be meant."""
 
 
 class SourceError(EdgecamError):

@@ -41,5 +41,7 @@ ROWS: Final[dict[str, dict[str, Any]]] = {
     "shared map": {"shared_map": 1.0},
     "cutmix, ER, ECR, linear head": {"mix": "cutmix", **_SEAM, "head": "linear"},
     "all of these": {"mix": "cutmix", **_SEAM, "head": "linear", "shared_map": 1.0},
+    "snapmix, shared map": {"mix": "snapmix", "shared_map": 1.0},
+    "snapmix, linear head, shared map": {"mix": "snapmix", "head": "linear", "shared_map": 1.0},
 }
 DEFAULT: Final = "all of these"  # what Options() switches on

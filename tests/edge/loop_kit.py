@@ -108,5 +108,8 @@ class CueCamera:
     def retrieve(self) -> Frame:
         return np.full((8, 8, 3), (self._next - 1) % 256, np.uint8)
 
+    def stamp(self) -> float | None:
+        return None
+
     def close(self) -> None:
         self.closed = True

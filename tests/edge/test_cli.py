@@ -21,7 +21,19 @@ from edgecam import boundary
 from edgecam_engines.bundle import MANIFEST
 from edgecam_engines.errors import SourceError
 
-COMMANDS = ("train", "build-engine", "lint", "eval", "bench", "run", "export", "doctor", "demo", "data")
+COMMANDS = (
+    "train",
+    "build-engine",
+    "lint",
+    "eval",
+    "bench",
+    "run",
+    "devices",
+    "export",
+    "doctor",
+    "demo",
+    "data",
+)
 HEAVY = ("torch", "torchvision", "cv2", "onnxruntime", "onnx", "matplotlib", "numpy")
 WAIT_S = 240
 
@@ -150,6 +162,26 @@ def test_wrong_usage_is_2_and_names_what_is_wrong(state: Path, argv: list[str], 
     assert words in told.err
     assert "Traceback" not in told.err
     assert "did not expect" not in told.err
+
+
+def test_a_shell_completes_commands_and_options(state: Path) -> None:
+    def completed(words: str) -> set[str]:
+        asked = {
+            "_EDGECAM_COMPLETE": "complete_bash",
+            "COMP_WORDS": words,
+            "COMP_CWORD": str(words.count(" ")),
+        }
+        code = "import sys\nsys.argv[0] = 'edgecam'\nfrom edgecam.cli import main\nmain()"
+        done = subprocess.run(
+            [sys.executable, "-c", code],
+            capture_output=True, text=True, check=False, env={**environment(state), **asked}, timeout=WAIT_S,
+        )  # fmt: skip
+        assert done.stderr == ""
+        return set(done.stdout.split())
+
+    assert completed("edgecam de") == {"demo", "devices"}
+    assert completed("edgecam run --thr") == {"--threads", "--threshold", "--thresholds"}
+    assert "tensorrt-dla0" in completed("edgecam run --backend tens")
 
 
 # -- documents that scripts read
@@ -429,6 +461,16 @@ def test_every_kind_of_error_has_its_code(
     told = capsys.readouterr()
     assert words in told.err
     assert told.out == ""
+
+
+@pytest.mark.parametrize("error", [SourceError("It broke."), RuntimeError("SystemError in a library")])
+def test_an_error_that_an_interrupt_caused_is_an_interrupt(
+    capsys: pytest.CaptureFixture[str], error: Exception
+) -> None:
+    error.__context__ = ValueError("between")
+    error.__context__.__cause__ = KeyboardInterrupt()
+    assert code_of(error) == 130
+    assert capsys.readouterr().err == "Interrupted.\n"
 
 
 @pytest.mark.parametrize(("result", "code"), [(None, 0), (0, 0), (1, 1)])

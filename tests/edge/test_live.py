@@ -13,8 +13,10 @@ import pytest
 
 from edge.loop_kit import CLASSES, colour_head, frames_in, make_bundle, make_video, scene
 from edgecam import live
+from edgecam.loop.summary import Summary
 from edgecam.recognise import recognise
 from edgecam.result import UNKNOWN
+from edgecam.settings import RunSettings
 from edgecam.sources.source import Shot
 from edgecam_engines.engine import Features, Frames
 from edgecam_engines.errors import BundleError, EngineError, OutputError, SourceError
@@ -44,6 +46,10 @@ def leaving_no_threads() -> Iterator[None]:
     before = set(threading.enumerate())
     yield
     assert set(threading.enumerate()) <= before
+
+
+def run(bundle: Path, camera: str, **options: Any) -> Summary:
+    return live.run(RunSettings(bundle, (camera,), **options))
 
 
 def lines(capsys: pytest.CaptureFixture[str]) -> list[dict[str, Any]]:
@@ -98,7 +104,7 @@ def test_every_frame_of_a_file_is_answered_once_and_in_order(
     bundle: Path, video: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     with leaving_no_threads():
-        summary = live.run(bundle, str(video), json_lines=True)
+        summary = run(bundle, str(video), json=True)
     said = lines(capsys)
     assert (summary.frames, summary.skipped, summary.lost) == (60, 0, 0)
     assert [line["frame"] for line in said] == list(range(60))
@@ -111,7 +117,7 @@ def test_every_frame_of_a_file_is_answered_once_and_in_order(
 def test_a_file_in_real_time_takes_its_own_time_and_accounts_for_every_frame(
     bundle: Path, video: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    summary = live.run(bundle, str(video), json_lines=True, realtime=True)
+    summary = run(bundle, str(video), json=True, realtime=True)
     said = lines(capsys)
     assert 59 / 25 - 0.3 < summary.seconds < 20, "never faster; a busy machine may be slower"
     for answered, line in enumerate(said):
@@ -124,13 +130,13 @@ def test_max_frames_ends_the_run_early_and_the_recording_has_as_many(
 ) -> None:
     path = tmp_path / "overlay.mp4"
     with leaving_no_threads():
-        summary = live.run(bundle, str(video), record=path, max_frames=7)
+        summary = run(bundle, str(video), record=path, max_frames=7)
     assert (summary.frames, summary.recorded) == (7, path)
     assert len(frames_in(path)) == 7
 
 
 def test_a_recording_shows_the_overlay(bundle: Path, video: Path, tmp_path: Path) -> None:
-    live.run(bundle, str(video), record=tmp_path / "overlay.mp4")
+    run(bundle, str(video), record=tmp_path / "overlay.mp4")
     plain, drawn = frames_in(video)[30], frames_in(tmp_path / "overlay.mp4")[30]
     difference = np.abs(plain.astype(int) - drawn).max(axis=2)
     inside, outside = difference[80:160, 60:100], difference[100:, 200:]
@@ -144,7 +150,7 @@ def test_photos_of_different_sizes_are_all_answered_and_recorded(
     for i, hw in enumerate([(240, 320), (300, 200), (64, 64)]):
         (tmp_path / "photos" / str(i)).mkdir(parents=True)
         cv2.imwrite(str(tmp_path / "photos" / str(i) / "photo.png"), scene(i, hw))
-    live.run(bundle, str(tmp_path / "photos"), json_lines=True, record=tmp_path / "overlay.mp4")
+    run(bundle, str(tmp_path / "photos"), json=True, record=tmp_path / "overlay.mp4")
     said = lines(capsys)
     assert [line["label"] for line in said] == list(CLASSES)
     for line, (h, w) in zip(said, [(240, 320), (300, 200), (64, 64)], strict=True):
@@ -157,7 +163,7 @@ def test_photos_of_different_sizes_are_all_answered_and_recorded(
 def test_without_json_stdout_stays_empty_and_people_are_told_on_stderr(
     bundle: Path, video: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    live.run(bundle, str(video), max_frames=5)
+    run(bundle, str(video), max_frames=5)
     captured = capfd.readouterr()
     assert captured.out == ""
     assert f"frame 0: {CLASSES[0]}" in captured.err
@@ -166,7 +172,7 @@ def test_without_json_stdout_stays_empty_and_people_are_told_on_stderr(
 
 def test_the_number_of_opencv_threads_is_as_it_was(bundle: Path, video: Path) -> None:
     before = cv2.getNumThreads()
-    live.run(bundle, str(video), max_frames=1)
+    run(bundle, str(video), max_frames=1)
     assert cv2.getNumThreads() == before
 
 
@@ -183,34 +189,34 @@ def test_an_error_of_the_engine_ends_the_run_and_leaves_a_complete_recording(
 
     monkeypatch.setattr(FixedEngine, "infer", fails_at_last)
     with leaving_no_threads(), pytest.raises(EngineError, match="device is gone"):
-        live.run(bundle, str(video), record=tmp_path / "overlay.mp4")
+        run(bundle, str(video), record=tmp_path / "overlay.mp4")
     assert len(frames_in(tmp_path / "overlay.mp4")) == 10
 
 
 def test_an_engine_that_cannot_be_opened_ends_the_run(bundle: Path, video: Path, tmp_path: Path) -> None:
     with leaving_no_threads(), pytest.raises(EngineError, match="no back end 'abacus'"):
-        live.run(bundle, str(video), backend="abacus", record=tmp_path / "overlay.mp4")
+        run(bundle, str(video), backend="abacus", record=tmp_path / "overlay.mp4")
     assert list(tmp_path.iterdir()) == []
 
 
 def test_a_wrong_bundle_is_told_before_the_camera_is_touched(tmp_path: Path) -> None:
     with pytest.raises(BundleError, match="does not exist"):
-        live.run(tmp_path / "none.edgecam", "no such camera")
+        run(tmp_path / "none.edgecam", "no such camera")
 
 
 def test_a_missing_source_leaves_nothing_behind(bundle: Path, tmp_path: Path) -> None:
     with leaving_no_threads(), pytest.raises(SourceError):
-        live.run(bundle, str(tmp_path / "missing.mp4"), record=tmp_path / "overlay.mp4")
+        run(bundle, str(tmp_path / "missing.mp4"), record=tmp_path / "overlay.mp4")
     assert list(tmp_path.iterdir()) == []
 
 
 def test_a_window_that_is_demanded_without_a_display_is_refused(bundle: Path, video: Path) -> None:
     with leaving_no_threads(), pytest.raises(OutputError, match=r"no display(.|\n)*--record"):
-        live.run(bundle, str(video), window=True)
+        run(bundle, str(video), window=True)
 
 
 def test_a_recording_that_is_refused_ends_the_run_before_it_starts(
     bundle: Path, video: Path, tmp_path: Path
 ) -> None:
     with leaving_no_threads(), pytest.raises(OutputError, match="MP4"):
-        live.run(bundle, str(video), record=tmp_path / "overlay.avi")
+        run(bundle, str(video), record=tmp_path / "overlay.avi")

@@ -23,11 +23,12 @@ DRIVER = r"""
 import json, re, sys
 from pathlib import Path
 from edgecam import live
+from edgecam.settings import RunSettings
 from edgecam_engines.errors import EdgecamError
 bundle, camera, record, options = json.loads(sys.argv[1])
 code = 0
 try:
-    live.run(Path(bundle), camera, record=Path(record) if record else None, **options)
+    live.run(RunSettings(Path(bundle), (camera,), record=Path(record) if record else None, **options))
 except KeyboardInterrupt:
     code = 130
 except EdgecamError as error:
@@ -81,7 +82,7 @@ def finish(process: "subprocess.Popen[str]") -> tuple[int, str, str]:
 def test_a_run_over_ssh_writes_lines_and_a_recording(bundle: Path, tmp_path: Path) -> None:
     video = make_video(tmp_path / "hd.mp4", frames=40, hw=(720, 1280))
     path = tmp_path / "out" / "overlay.mp4"
-    code, out, err = finish(start(bundle, video, path, json_lines=True))
+    code, out, err = finish(start(bundle, video, path, json=True))
     assert code == 0, err
     lines = [json.loads(line) for line in out.splitlines()]
     assert [line["frame"] for line in lines] == list(range(40))
@@ -97,7 +98,7 @@ def test_the_default_network_on_a_720p_video_stays_small_and_without_torch(
     bundle = tmp_path / "real.edgecam"
     build_engine(run_folder, bundle, precision="fp32")
     video = make_video(tmp_path / "hd.mp4", frames=40, hw=(720, 1280))
-    code, out, err = finish(start(bundle, video, json_lines=True))
+    code, out, err = finish(start(bundle, video, json=True))
     assert code == 0, err
     assert len(out.splitlines()) == 40
     about = json.loads(err.splitlines()[-1])
@@ -112,7 +113,7 @@ def test_a_signal_in_the_middle_leaves_a_playable_file_and_nothing_else(
     number: signal.Signals, bundle: Path, long_video: Path, tmp_path: Path
 ) -> None:
     path = tmp_path / "overlay.mp4"
-    process = start(bundle, long_video, path, json_lines=True, realtime=True)
+    process = start(bundle, long_video, path, json=True, realtime=True)
     assert process.stdout is not None
     seen = [process.stdout.readline() for _ in range(10)]
     process.send_signal(number)
@@ -130,7 +131,7 @@ def test_a_signal_in_the_middle_leaves_a_playable_file_and_nothing_else(
 
 def test_a_reader_that_goes_away_ends_the_run_quietly(bundle: Path, long_video: Path, tmp_path: Path) -> None:
     path = tmp_path / "overlay.mp4"
-    process = start(bundle, long_video, path, json_lines=True)
+    process = start(bundle, long_video, path, json=True)
     assert process.stdout is not None
     assert process.stderr is not None
     assert json.loads(process.stdout.readline())["frame"] == 0
@@ -144,14 +145,14 @@ def test_a_reader_that_goes_away_ends_the_run_quietly(bundle: Path, long_video: 
 
 
 def test_a_display_that_does_not_answer_costs_the_window_and_nothing_else(bundle: Path, video: Path) -> None:
-    code, out, err = finish(start(bundle, video, display=":97", json_lines=True, realtime=True))
+    code, out, err = finish(start(bundle, video, display=":97", json=True, realtime=True))
     assert code == 0, err
     assert json.loads(out.splitlines()[-1])["frame"] == 59
 
 
 @pytest.mark.skipif(Path("/dev/video97").exists(), reason="there is a camera 97 here")
 def test_a_missing_camera_is_one_message_that_says_what_is_there(bundle: Path, tmp_path: Path) -> None:
-    code, out, err = finish(start(bundle, "97", tmp_path / "overlay.mp4", json_lines=True))
+    code, out, err = finish(start(bundle, "97", tmp_path / "overlay.mp4", json=True))
     assert (code, out) == (1, "")
     assert err.startswith("There is no camera /dev/video97.\n")
     assert "Here are:" in err or "no camera at all" in err
@@ -160,7 +161,7 @@ def test_a_missing_camera_is_one_message_that_says_what_is_there(bundle: Path, t
 
 
 def test_the_label_below_the_threshold_is_unknown(bundle: Path, video: Path) -> None:
-    code, out, err = finish(start(bundle, video, json_lines=True, max_frames=3, threshold=1.01))
+    code, out, err = finish(start(bundle, video, json=True, max_frames=3, threshold=1.0))
     assert code == 0, err
     for line in map(json.loads, out.splitlines()):
         assert (line["label"], line["box"]) == ("unknown", None)
@@ -176,7 +177,7 @@ def test_a_disk_that_fills_up_is_one_message_and_nothing_stays_on_it(
     bundle: Path, small_disk: Path, tmp_path: Path
 ) -> None:
     noisy = make_video(tmp_path / "noisy.mp4", frames=120, noisy=True)
-    code, out, err = finish(start(bundle, noisy, small_disk / "overlay.mp4", json_lines=True))
+    code, out, err = finish(start(bundle, noisy, small_disk / "overlay.mp4", json=True))
     assert code == 1
     assert "overlay.mp4 could not be saved: the disk is full." in err
     assert "Free some space" in err
@@ -189,7 +190,7 @@ def test_lines_that_cannot_be_written_are_one_message(bundle: Path, video: Path)
     full = Path("/dev/full")
     if not full.exists():
         pytest.skip("this system has no /dev/full")
-    argument = json.dumps([str(bundle), str(video), None, {"json_lines": True}])
+    argument = json.dumps([str(bundle), str(video), None, {"json": True}])
     with full.open("w") as nowhere:
         done = subprocess.run(
             [sys.executable, "-c", DRIVER, argument],

@@ -11,9 +11,10 @@ import numpy as np
 import pytest
 
 from edge.loop_kit import frames_in, scene
+from edgecam.recorder.fitted import fitted
 from edgecam.result import Result
 from edgecam.sinks.notes import AT_LEAST_S, EVERY_S, Notes
-from edgecam.sinks.recording import SPARE_BYTES, Recording, fitted
+from edgecam.sinks.recording import SPARE_BYTES, Recording
 from edgecam.sinks.window import Window, display_named
 from edgecam_engines.engine import Frame
 from edgecam_engines.errors import OutputError

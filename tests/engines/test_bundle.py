@@ -251,3 +251,13 @@ def test_each_back_end_takes_its_own_int8_file(fixed_bundle: Path, backend: str 
     chosen, model = open_bundle(fixed_bundle).model(backend)
     assert chosen == (backend or "onnxruntime")
     assert (model.path.name, model.precision) == (file, "int8")
+
+
+def test_a_bundle_is_current_until_its_manifest_is_another_one_or_gone(fixed_bundle: Path) -> None:
+    bundle = open_bundle(fixed_bundle)
+    assert bundle.is_current()
+    rewrite(bundle.path, lambda document: document.update(created="2027-01-01T00:00:00Z"))
+    assert not bundle.is_current()
+    assert open_bundle(fixed_bundle).is_current()
+    (fixed_bundle / MANIFEST).unlink()
+    assert not bundle.is_current()

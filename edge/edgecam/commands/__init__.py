@@ -1,1 +1,1 @@
-"""What each command does, as functions of plain values. `cli.py` imports them when they are asked for."""
+"""What each command does, as functions of plain values. `cli` imports them when they are asked for."""

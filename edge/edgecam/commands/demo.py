@@ -12,6 +12,7 @@ from edgecam import elpv, live, overlay
 from edgecam.belt import write_belt
 from edgecam.bench import measure, order_statistic, synthetic_frame
 from edgecam.commands.train import need_torch
+from edgecam.settings import RunSettings
 from edgecam.sheet import write_sheet
 from edgecam_calibration.build import Built, build_engine
 from edgecam_calibration.classification.scores import ClassificationReport, ClassScore
@@ -148,8 +149,9 @@ def _time(bundle: Bundle, folder: Path) -> Timed:
         )
     photos = load_labelled(folder / "test", head.classes)
     write_belt([photo.path for photo in _spread(photos, BELT_CELLS)], folder / "belt.mp4", BELT_SIDE)
+    belt = str(folder / "belt.mp4")
     summary = live.run(
-        bundle.path, str(folder / "belt.mp4"), record=folder / "overlay.mp4", window=False, threshold=0.0
+        RunSettings(bundle.path, (belt,), record=folder / "overlay.mp4", window=False, threshold=0.0)
     )
     (folder / "belt.mp4").unlink()
     latency = measured.latency_ms

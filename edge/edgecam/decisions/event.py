@@ -1,10 +1,11 @@
 """What happened before a camera, and what is said about it."""
 
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
+from edgecam.moment import iso
 from edgecam_engines.engine import Frame
 from edgecam_engines.geometry import Box
 
@@ -17,7 +18,7 @@ class Best(NamedTuple):
     frame: Frame  # as it was captured, nothing drawn on it; never written to
     number: int  # of the frame in its source
     captured_at: float  # seconds since the epoch, UTC
-    confidence: float
+    confidence: float  # of this frame alone, in the event's class
     box: Box | None
     heat: NDArray[np.uint8] | None  # as in `Result`
 
@@ -25,14 +26,14 @@ class Best(NamedTuple):
 class Event(NamedTuple):
     """One thing seen for a while by one camera. Told once as start and once as end, with updates between."""
 
-    id: str  # unique over restarts: sorts by time
+    id: str  # 26 letters and digits, unique over restarts; sorts by time
     camera: str
     label: str
     phase: Phase
     started_at: float  # captured_at of the first frame of it, seconds since the epoch
     seen_at: float  # captured_at of the last frame that showed it
     frames: int  # frames that showed it
-    confidence: float  # the highest so far
+    confidence: float  # the highest so far, of the answers as they were shown
     best: Best
     why: str = ""  # of an end: "gone", "camera lost", "stopped"
 
@@ -44,8 +45,36 @@ class Alarm(NamedTuple):
     camera: str
     label: str
     at: float  # seconds since the epoch
-    events: int  # in the window
+    events: int  # in the window, up to twice as many as it takes to fire
     window_s: float
     expected: float  # events that the rule expects in the window
     p: float  # P(that many or more | expected), exactly
     firing: bool  # True when it begins, False when it is over
+
+
+def event_json(event: Event) -> dict[str, Any]:
+    """An event as scripts read it. The pictures of the best frame stay out; `why` is null until the end."""
+    best = event.best
+    return {
+        "type": "event",
+        "id": event.id,
+        "camera": event.camera,
+        "label": event.label,
+        "phase": event.phase,
+        "why": event.why or None,
+        "started_at": iso(event.started_at),
+        "seen_at": iso(event.seen_at),
+        "frames": event.frames,
+        "confidence": round(event.confidence, 4),
+        "best": {
+            "frame": best.number,
+            "captured_at": iso(best.captured_at),
+            "confidence": round(best.confidence, 4),
+            "box": None if best.box is None else list(best.box),
+        },
+    }
+
+
+def alarm_json(alarm: Alarm) -> dict[str, Any]:
+    """A rate alarm as scripts read it."""
+    return {"type": "alarm", **alarm._asdict(), "at": iso(alarm.at)}

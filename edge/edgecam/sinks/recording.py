@@ -12,15 +12,15 @@ from pathlib import Path
 from typing import Final
 
 import cv2
-import numpy as np
 
+from edgecam.recorder.clock import MediaClock
+from edgecam.recorder.encoder import CODEC
+from edgecam.recorder.fitted import fitted
 from edgecam.result import Result
 from edgecam.sources.capture import quiet
 from edgecam_engines.engine import Frame
 from edgecam_engines.errors import OutputError
 
-CODEC: Final = "mp4v"  # MPEG-4 Part 2: the one that every build of OpenCV can write
-LONGEST_HOLD_S: Final = 1.0  # a longer gap (a lost camera) is cut, not filled
 INDEX_BYTES: Final = 64  # of the file's index, a frame
 SPARE_BYTES: Final = 128 << 10  # kept free to close the file with
 
@@ -36,8 +36,7 @@ class Recording:
         self._writer: cv2.VideoWriter | None = None
         self._temporary: Path | None = None
         self._size = (0, 0)
-        self._clock_s = 0.0  # how long the recording would be by its capture times
-        self._before: float | None = None
+        self._clock = MediaClock(live=live, fps=fps)
         _check(path)
 
     def write(self, frame: Frame, result: Result) -> None:
@@ -90,12 +89,8 @@ class Recording:
 
     def _repeats(self, captured_at: float) -> int:
         """How often a frame is written: at least once, and so that a live recording plays in real time."""
-        if not self._live:
-            return 1
-        if self._before is not None:
-            self._clock_s += min(max(captured_at - self._before, 0.0), LONGEST_HOLD_S)
-        self._before = captured_at
-        return max(1, round(self._clock_s * self._fps) + 1 - self.frames)
+        at_s = self._clock.tick(captured_at)
+        return max(1, round(at_s * self._fps) + 1 - self.frames) if self._live else 1
 
     def _fail(self, why: str) -> None:
         if self._writer is not None:
@@ -104,21 +99,6 @@ class Recording:
             self._temporary.unlink(missing_ok=True)
         self._writer, self._temporary = None, None
         raise OutputError(_sorry(self._path, why))
-
-
-def fitted(frame: Frame, size: tuple[int, int]) -> Frame:
-    """A frame inside (width, height), in proportion, with black bars where it does not fill it."""
-    width, height = size
-    if frame.shape[:2] == (height, width):
-        return frame
-    if frame.shape[0] - height in (0, 1) and frame.shape[1] - width in (0, 1):
-        return np.ascontiguousarray(frame[:height, :width])  # an odd side loses one line
-    scale = min(width / frame.shape[1], height / frame.shape[0])
-    w, h = max(1, round(frame.shape[1] * scale)), max(1, round(frame.shape[0] * scale))
-    canvas = np.zeros((height, width, 3), np.uint8)
-    left, top = (width - w) // 2, (height - h) // 2
-    canvas[top : top + h, left : left + w] = cv2.resize(frame, (w, h), interpolation=cv2.INTER_LINEAR)
-    return canvas
 
 
 def _check(path: Path) -> None:

@@ -32,15 +32,17 @@ def has_gui() -> bool:
 
 
 class Window:
-    """Shows the newest picture; q, Esc or the window's own button ends the loop.
+    """Shows the newest picture; q, Esc or a window's own button ends the loop.
 
     The display is tried by another process while the engine opens; until it succeeds, nothing is shown.
+    With `titled` each camera has a window of its own.
     """
 
     pictures = True
 
-    def __init__(self, say: Callable[[str], None], trial: str = _TRIAL) -> None:
-        self._say = say
+    def __init__(self, say: Callable[[str], None], trial: str = _TRIAL, *, titled: bool = False) -> None:
+        self._say, self._titled = say, titled
+        self._open: set[str] = set()
         self._usable: bool | None = None
         self._trial = subprocess.Popen(
             [sys.executable, "-c", trial],
@@ -52,12 +54,15 @@ class Window:
 
     def write(self, frame: Frame, result: Result) -> None:
         if self._usable is None:
-            self._decide(frame)
+            self._decide()
         if not self._usable:
             return
-        cv2.imshow(TITLE, frame)
+        title = f"{TITLE}: {result.camera}" if self._titled else TITLE
+        if title not in self._open:
+            self._add(title, frame)
+        cv2.imshow(title, frame)
         key = cv2.waitKey(1) & 0xFF
-        if key in QUIT_KEYS or cv2.getWindowProperty(TITLE, cv2.WND_PROP_VISIBLE) < 1:
+        if key in QUIT_KEYS or cv2.getWindowProperty(title, cv2.WND_PROP_VISIBLE) < 1:
             raise Finished
 
     def close(self) -> None:
@@ -68,16 +73,18 @@ class Window:
             cv2.destroyAllWindows()
             self._usable = False
 
-    def _decide(self, frame: Frame) -> None:
+    def _decide(self) -> None:
         code = self._trial.poll()
         if code is None:
             return
         self._usable = code == 0
-        if self._usable:
-            # The Qt inside OpenCV's wheels complains about fonts that nothing here uses.
-            os.environ.setdefault("QT_LOGGING_RULES", "default.warning=false")
-            cv2.namedWindow(TITLE, cv2.WINDOW_NORMAL | cv2.WINDOW_KEEPRATIO | cv2.WINDOW_GUI_NORMAL)
-            height, width = frame.shape[:2]
-            cv2.resizeWindow(TITLE, width, height)
-        else:
+        if not self._usable:
             self._say("The display cannot be used, so there is no window. Everything else goes on.")
+
+    def _add(self, title: str, frame: Frame) -> None:
+        # The Qt inside OpenCV's wheels complains about fonts that nothing here uses.
+        os.environ.setdefault("QT_LOGGING_RULES", "default.warning=false")
+        cv2.namedWindow(title, cv2.WINDOW_NORMAL | cv2.WINDOW_KEEPRATIO | cv2.WINDOW_GUI_NORMAL)
+        height, width = frame.shape[:2]
+        cv2.resizeWindow(title, width, height)
+        self._open.add(title)

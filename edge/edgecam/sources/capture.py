@@ -1,7 +1,7 @@
 """What every source that OpenCV opens has in common."""
 
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Final, NamedTuple
 
 import cv2
@@ -11,6 +11,8 @@ from edgecam_engines.errors import SourceError
 
 FIRST_FRAME_TRIES: Final = 10  # some USB cameras fail their first few
 USUAL_FPS: Final = 30.0  # where the source does not say, or says nonsense
+
+Stamp = Callable[[], float | None]
 
 
 class Attempt(NamedTuple):
@@ -50,15 +52,20 @@ def gives_frames(capture: cv2.VideoCapture, tries: int = FIRST_FRAME_TRIES) -> b
     return any(capture.grab() and capture.retrieve()[0] for _ in range(tries))
 
 
+def unstamped() -> float | None:
+    """For a source whose driver tells no capture time. A stream's position is none: it starts at 0."""
+    return None
+
+
 class LiveCapture:
     """An open camera or stream. A frame that does not come means that it is lost."""
 
     live = True
 
-    def __init__(self, capture: cv2.VideoCapture, name: str) -> None:
+    def __init__(self, capture: cv2.VideoCapture, name: str, stamp: Stamp = unstamped) -> None:
         self.name = name
         self.fps = announced_fps(capture)
-        self._capture = capture
+        self._capture, self._stamp = capture, stamp
 
     def grab(self) -> bool:
         if not self._capture.grab():
@@ -66,10 +73,19 @@ class LiveCapture:
         return True
 
     def retrieve(self) -> Frame:
-        good, frame = self._capture.retrieve()
+        return self._retrieved(None)
+
+    def retrieve_into(self, room: Frame, /) -> Frame:
+        return self._retrieved(room)
+
+    def _retrieved(self, room: Frame | None) -> Frame:
+        good, frame = self._capture.retrieve(room)
         if not good:
             raise SourceError(f"{self.name} gave a frame that cannot be decoded.")
         return frame  # type: ignore[return-value]
+
+    def stamp(self) -> float | None:
+        return self._stamp()
 
     def close(self) -> None:
         self._capture.release()

@@ -1,6 +1,7 @@
 """One place between two threads: what is handed over is never older than it needs to be."""
 
 import threading
+from collections.abc import Callable
 from typing import Generic, TypeVar
 
 Item = TypeVar("Item")
@@ -11,10 +12,14 @@ class Ended(Exception):
 
 
 class Slot(Generic[Item]):
-    """Holds one item. With `replace`, a new item pushes the old one out; without, the giver waits."""
+    """Holds one item. With `replace`, a new item pushes the old one out; without, the giver waits.
 
-    def __init__(self, *, replace: bool) -> None:
-        self._replace = replace
+    `ring` is called whenever there may be something to take, for a taker who waits at several slots.
+    """
+
+    def __init__(self, *, replace: bool, ring: Callable[[], object] | None = None) -> None:
+        self.replaced = 0  # items that were pushed out
+        self._replace, self._bell = replace, ring
         self._changed = threading.Condition()
         self._items: list[Item] = []  # none or one
         self._closed = False
@@ -28,8 +33,9 @@ class Slot(Generic[Item]):
                 self._changed.wait()
             if self._abandoned:
                 return False
+            self.replaced += len(self._items)
             self._items = [item]
-            self._changed.notify_all()
+            self._ring()
             return True
 
     def wait_for_room(self) -> bool:
@@ -45,7 +51,7 @@ class Slot(Generic[Item]):
         Raises what `close` was given, or Ended, once the last item is taken.
         """
         with self._changed:
-            if not self._items and not self._closed:
+            if not self._items and not self._closed and timeout > 0:
                 self._changed.wait(timeout)
             if self._items:
                 self._changed.notify_all()
@@ -58,10 +64,15 @@ class Slot(Generic[Item]):
         """The giver's last word; an item that waits can still be taken."""
         with self._changed:
             self._closed, self._error = True, error
-            self._changed.notify_all()
+            self._ring()
 
     def abandon(self) -> None:
         """The taker's last word: whoever waits in `put` is let go."""
         with self._changed:
             self._abandoned = True
             self._changed.notify_all()
+
+    def _ring(self) -> None:
+        self._changed.notify_all()
+        if self._bell is not None:
+            self._bell()

@@ -33,5 +33,8 @@ class Paced:
     def retrieve(self) -> Frame:
         return self._source.retrieve()
 
+    def stamp(self) -> float | None:
+        return self._source.stamp()
+
     def close(self) -> None:
         self._source.close()

@@ -38,6 +38,9 @@ class Photos:
             raise SourceError(f"{self.name} has no more photos.")
         return frame
 
+    def stamp(self) -> float | None:
+        return None
+
     def close(self) -> None:
         self._frames = iter(())
 

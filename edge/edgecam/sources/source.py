@@ -1,6 +1,6 @@
 """The one seam between a camera of any kind and the loop."""
 
-from typing import NamedTuple, Protocol
+from typing import NamedTuple, Protocol, runtime_checkable
 
 from edgecam_engines.engine import Frame
 
@@ -23,8 +23,21 @@ class Source(Protocol):
         """The frame that was grabbed: (height, width, 3), BGR, the caller's own."""
         ...
 
+    def stamp(self) -> float | None:
+        """Capture time of the grabbed frame on time.monotonic's clock; None where the driver tells none."""
+        ...
+
     def close(self) -> None:
         """Give the device back. Safe to call twice."""
+        ...
+
+
+@runtime_checkable
+class IntoMemory(Protocol):
+    """What a source may do besides: put its frame where it is wanted, which saves copying it there."""
+
+    def retrieve_into(self, room: Frame, /) -> Frame:
+        """The frame that was grabbed: `room` itself where it has the frame's shape, else as `retrieve`."""
         ...
 
 

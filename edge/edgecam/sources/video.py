@@ -6,10 +6,12 @@ from typing import Final
 import cv2
 
 from edgecam.sources.capture import Attempt, announced_fps, first_to_open
+from edgecam.sources.uri import exists
 from edgecam_engines.engine import Frame
 from edgecam_engines.errors import SourceError
 
 DECODER_THREADS: Final = 2  # each one holds frames of its own; the default is one a core
+LONGEST_SHOWN: Final = 300  # letters
 
 
 class Video:
@@ -45,6 +47,9 @@ class Video:
             raise SourceError(f"{self.name} holds a frame that cannot be decoded; the file is damaged there.")
         return decoded  # type: ignore[return-value]
 
+    def stamp(self) -> float | None:
+        return None
+
     def close(self) -> None:
         self._capture.release()
 
@@ -52,11 +57,11 @@ class Video:
 def open_video(uri: str) -> Video:
     """Open a video file. Raises SourceError: no such file, not readable, not a video, no frames."""
     path = Path(uri)
-    if not path.exists():
+    if not exists(uri):
         raise SourceError(
-            f"There is no file, folder or camera {uri!r}.\n"
+            f"There is no file, folder or camera {uri[:LONGEST_SHOWN]!r}.\n"
             f"--camera takes a camera (0 or /dev/video0), a video file, a folder of photos, "
-            f"rtsp://... or csi://0."
+            f"rtsp://..., http://..., csi://0 or gst:PIPELINE."
         )
     try:
         with path.open("rb") as file:
