@@ -141,7 +141,7 @@ def tensorrt(machine: Inventory) -> Finding:
             f"installed ({version}), not loaded: without CUDA its libraries crash",
             "See CUDA, above. Until then engines run on ONNX Runtime.",
         )
-    if _numbers(version) < OLDEST_TENSORRT:
+    if numbers(version) < OLDEST_TENSORRT:
         return Finding(
             "TensorRT",
             "note",
@@ -263,10 +263,10 @@ DIAGNOSES: Final[tuple[Callable[[Inventory], Finding], ...]] = (
 
 def _tensorrt_works(machine: Inventory) -> bool:
     version = machine.tensorrt
-    return bool(machine.cuda and version and _numbers(version) >= OLDEST_TENSORRT)
+    return bool(machine.cuda and version and numbers(version) >= OLDEST_TENSORRT)
 
 
-def _numbers(version: str) -> tuple[int, ...]:
+def numbers(version: str) -> tuple[int, ...]:
     """ "10.3.0" -> (10, 3); what is no version at all comes before every version."""
     return tuple(int(part) for part in version.split(".")[:2] if part.isdecimal())
 

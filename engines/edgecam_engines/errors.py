@@ -12,6 +12,7 @@ EdgecamError                 a known problem: what is, why, what to type next (e
 |   |-- BuildFailed          the builder or its parser refused the model
 |   `-- WrongAnswers         an engine says otherwise here than where it was measured
 |-- GateRefused              a precision was asked for and does not pass its measurement
+|-- MeasurementError         times or energy that cannot be measured or compared here
 |-- SettingsError            an option or a line of the settings that cannot be meant
 |-- SourceError              a camera, stream, file or folder that gives no frames
 `-- OutputError              a result that cannot be written (full disk, no permission)
@@ -64,6 +65,10 @@ class WrongAnswers(EngineError):
 
 class GateRefused(EdgecamError):
     """A precision was asked for and does not pass its measurement."""
+
+
+class MeasurementError(EdgecamError):
+    """Times or energy that cannot be measured or compared here."""
 
 
 class SettingsError(EdgecamError):

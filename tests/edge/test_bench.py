@@ -11,14 +11,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edgecam.bench import (
-    Measured,
-    measure,
-    order_statistic,
-    report,
-    synthetic_frame,
-    upper_bound,
-)
+from edgecam.bench import measure, order_statistic, pictures, synthetic_frame, upper_bound
+from edgecam.bench.accuracy import Accuracy
+from edgecam.bench.order import Order
+from edgecam.bench.record import Run
+from edgecam.bench.report import report
+from edgecam.bench.session import Outcome
+from edgecam.bench.watch import Watched
 from edgecam.commands import bench as command
 from edgecam.result import Result
 from edgecam_engines.bundle import write_manifest
@@ -175,22 +174,34 @@ def test_the_bound_holds_about_as_often_as_it_promises() -> None:
 
 
 def test_the_report_has_exactly_the_keys_that_scripts_read() -> None:
-    seconds = np.tile([0.001, 0.006, 0.0005, 0.0025], (100, 1))
-    seconds[-1, 1] = 0.5  # one hiccup: seen by no percentile up to 99, and by the throughput
-    told = report(Measured("fixed-fp32", seconds), {"cpu": "x"})
+    stages = np.tile([0.001, 0.006, 0.0005, 0.0025], (100, 1))
+    stages[-1, 1] = 0.5  # one hiccup: seen by no percentile up to 99, and by the throughput
+    ended = np.cumsum(stages.sum(axis=1))
+    began = ended - stages.sum(axis=1)
+    run = Run("single-stream", began, began, ended, np.full(100, 0.009), 1, np.array([0.2, 0.1]))
+    right = Accuracy(120, 1, 0, 0.0)
+    outcome = Outcome(run, stages, began, None, Watched([], None, None), ["too few samples"], right)
+    told = report("fixed-fp32", outcome, Order(), {"cpu": "x"})
     assert list(told) == [
         "scenario", "engine", "runs", "latency_ms", "stages_ms", "throughput_per_s", "provenance",
+        "valid", "invalid", "mlperf", "frames_per_query", "statistics", "cpu_ms", "stages", "bound",
+        "accuracy", "warm_up", "open_loop_by_replay", "order",
     ]  # fmt: skip
     assert told["latency_ms"] == {"p50": 10.0, "p90": 10.0, "p95": 10.0, "p99": 10.0}
     assert told["stages_ms"] == {"prepare": 1.0, "infer": 6.0, "head": 0.5, "overlay": 2.5}
     assert told["throughput_per_s"] == pytest.approx(100 / (99 * 0.01 + 0.504), abs=0.01)
     assert (told["runs"], told["engine"], told["provenance"]) == (100, "fixed-fp32", {"cpu": "x"})
+    assert (told["valid"], told["invalid"], told["mlperf"]) == (False, ["too few samples"], "SingleStream")
+    assert told["warm_up"] == {"calls": 2, "first_ms": 200.0, "p50_ms": 100.0}
+    assert told["statistics"]["upper99"] == {"p90": 10.0, "p95": None, "p99": None}
+    assert told["statistics"]["least_samples"] == {"p90": 64, "p95": 130, "p99": 662}
+    assert json.loads(json.dumps(told, allow_nan=False)) == told
 
 
 def test_the_command_prints_one_document_that_says_where_it_was_measured(
     bundle: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    command.bench(bundle, runs=64, json=True, backend=None, threads=1)
+    command.bench(bundle, Order(runs=64), json=True)
     (line,) = capsys.readouterr().out.splitlines()
     told = json.loads(line)
     assert (told["engine"], told["runs"], told["scenario"]) == ("fixed-fp32", 64, "single-stream")
@@ -209,7 +220,7 @@ def test_the_command_gives_opencv_its_threads_back(bundle: Path, capsys: pytest.
     before = cv2.getNumThreads()
     try:
         cv2.setNumThreads(2)
-        command.bench(bundle, runs=64, json=True, backend=None, threads=1)
+        command.bench(bundle, Order(runs=64), json=True)
         assert cv2.getNumThreads() == 2
     finally:
         cv2.setNumThreads(before)
@@ -219,7 +230,7 @@ def test_the_command_gives_opencv_its_threads_back(bundle: Path, capsys: pytest.
 def test_people_are_told_what_the_p99_is_worth(
     bundle: Path, capsys: pytest.CaptureFixture[str], runs: int, words: str
 ) -> None:
-    command.bench(bundle, runs=runs, json=False, backend=None, threads=1)
+    command.bench(bundle, Order(runs=runs), json=False)
     told = capsys.readouterr().out
     assert words in told
     assert all(stage in told for stage in ("prepare", "infer", "head", "overlay", "frames/s"))
@@ -230,7 +241,7 @@ def test_a_histogram_is_a_picture_beside_the_numbers(
 ) -> None:
     pytest.importorskip("matplotlib")
     picture = tmp_path / "latency.png"
-    command.bench(bundle, runs=64, json=True, backend=None, threads=1, histogram=picture)
+    command.bench(bundle, Order(runs=64), command.Outputs(histogram=picture), json=True)
     decoded = cv2.imread(str(picture))
     assert decoded is not None
     assert decoded.std() > 5
@@ -240,12 +251,12 @@ def test_a_histogram_is_a_picture_beside_the_numbers(
 def test_without_matplotlib_the_reason_comes_before_the_measuring(
     bundle: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(command, "find_spec", lambda name: None)
-    monkeypatch.setattr(command, "measure", lambda *a, **k: pytest.fail("it measured first"))
+    monkeypatch.setattr(pictures, "find_spec", lambda name: None)
+    monkeypatch.setattr(command, "conduct", lambda *a, **k: pytest.fail("it measured first"))
     with pytest.raises(OutputError, match="pip install matplotlib"):
-        command.bench(bundle, runs=64, json=True, backend=None, threads=1, histogram=tmp_path / "h.png")
+        command.bench(bundle, Order(runs=64), command.Outputs(histogram=tmp_path / "h.png"), json=True)
 
 
 def test_a_bundle_that_is_not_there_says_how_to_make_one(tmp_path: Path) -> None:
     with pytest.raises(BundleError, match="edgecam build-engine"):
-        command.bench(tmp_path / "none.edgecam", runs=64, json=True, backend=None, threads=1)
+        command.bench(tmp_path / "none.edgecam", Order(runs=64), json=True)

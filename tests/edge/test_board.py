@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from edge import jetson_kit
 from edgecam.board import (
     Command,
     jetpack_of,
@@ -14,7 +15,7 @@ from edgecam.board import (
     release_of,
     run_command,
 )
-from edgecam.machine import describe_machine
+from edgecam.machine import commit, describe_machine, tensorrt_version
 from edgecam_engines.processor import cpu_model
 
 RELEASES = [
@@ -142,3 +143,42 @@ def test_a_desktop_processor_is_told_by_name(tmp_path: Path) -> None:
     (tmp_path / "proc").mkdir()
     (tmp_path / "proc/cpuinfo").write_text("model name\t: Some Processor 9000\n\n" * 4)
     assert cpu_model(tmp_path) == "Some Processor 9000"
+
+
+@pytest.mark.parametrize("release", jetson_kit.RELEASES, ids=lambda release: release.jetpack)
+def test_a_benchmark_on_every_jetpack_says_what_it_ran_on(
+    tmp_path: Path, release: jetson_kit.Release
+) -> None:
+    root = jetson_kit.lay_jetson(tmp_path, release, mode="MODE_50W")
+    (root / "usr/local/cuda").mkdir(parents=True)
+    (root / "usr/local/cuda/version.json").write_text('{"cuda": {"name": "CUDA SDK", "version": "12.6.68"}}')
+    told = describe_machine(root, jetson_kit.programs(root))
+    assert (told["board"], told["l4t"], told["jetpack"]) == (
+        jetson_kit.MODEL,
+        release.l4t,
+        release.jetpack,
+    )
+    assert (told["power_mode"], told["governor"], told["cuda"]) == ("MODE_50W", "schedutil", "12.6.68")
+    assert told["clocks_pinned"] is True
+    assert [clock["name"] for clock in told["clocks"]] == ["cpu0", "cpu4", "cpu8", "gpu"]
+    assert told["clocks"][3]["mhz"] == 1300.5
+    assert told["celsius"]
+    assert all(degrees > -256 for degrees in told["celsius"].values())
+
+
+def test_tensorrt_is_told_by_its_package_and_never_imported(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("edgecam.machine.installed_version", lambda name: None)
+    assert tensorrt_version(answering({"dpkg-query": "10.3.0.30-1+cuda12.5"})) == "10.3.0.30"
+    assert tensorrt_version(answering({})) is None
+
+
+def test_an_installed_package_has_no_commit_and_a_checkout_says_whether_it_was_changed() -> None:
+    asked: list[Sequence[str]] = []
+
+    def git(words: Sequence[str]) -> str:
+        asked.append(words)
+        return "abc123+\n" if "describe" in words else "machine.py\n"
+
+    assert commit(git) == "abc123+"
+    assert commit(answering({})) is None
+    assert any("--dirty=+" in words for words in asked)

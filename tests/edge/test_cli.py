@@ -145,6 +145,10 @@ def test_the_console_script_is_the_same_program(state: Path) -> None:
         (["build-engine", "run"], "--out"),
         (["bench", "x.edgecam", "--runs", "63"], "--runs"),
         (["bench", "x.edgecam", "--runs", "many"], "--runs"),
+        (["bench", "x.edgecam", "y.edgecam"], "one bundle"),
+        (["bench", "compare", "a.json"], "two results"),
+        (["bench", "x.edgecam", "--against", "y", "--csv", "z.csv"], "write --out alone"),
+        (["bench", "x.edgecam", "--scenario", "guess"], "--scenario"),
         (["run", "--bundle", "x.edgecam", "--threshold", "1.5"], "--threshold"),
         (["eval", "x.edgecam", "data", "--no-such-option"], "--no-such-option"),
         (["build-engine", "run", "--out", "x.edgecam", "--min-cam-iou", "2"], "--min-cam-iou"),
@@ -207,6 +211,8 @@ def test_bench_prints_exactly_the_stable_document(state: Path, sound: Path) -> N
     found = document(edgecam(state, "bench", sound, "--runs", 64, "--json"))
     assert list(found) == [
         "scenario", "engine", "runs", "latency_ms", "stages_ms", "throughput_per_s", "provenance",
+        "valid", "invalid", "mlperf", "frames_per_query", "statistics", "cpu_ms", "stages", "bound",
+        "accuracy", "warm_up", "open_loop_by_replay", "order",
     ]  # fmt: skip
     assert list(found["latency_ms"]) == ["p50", "p90", "p95", "p99"]
     assert list(found["stages_ms"]) == ["prepare", "infer", "head", "overlay"]

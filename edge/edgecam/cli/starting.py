@@ -1,18 +1,24 @@
 """`edgecam doctor` and `demo`: what one types first."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Optional
 
 import typer
 
 from edgecam.cli.shared import Json
 
 
-def doctor(json: Json = False) -> None:
+def doctor(
+    bundle: Annotated[
+        Optional[Path],  # noqa: UP045
+        typer.Option(help="Also: will this bundle run here, and how fast should it be."),
+    ] = None,
+    json: Json = False,
+) -> None:
     """Say what this machine has, what it lacks, and what to do about it."""
     from edgecam.commands.doctor import doctor
 
-    if not doctor(json=json):
+    if not doctor(json=json, bundle=bundle):
         raise typer.Exit(1)
 
 

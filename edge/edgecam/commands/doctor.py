@@ -1,5 +1,6 @@
 """`edgecam doctor`: what is here, what is missing, and what to do about it."""
 
+from pathlib import Path
 from typing import Final
 
 from rich.text import Text
@@ -11,9 +12,14 @@ from edgecam_engines.console import emit, out
 COLOURS: Final[dict[Status, str]] = {"ok": "green", "note": "yellow", "problem": "bold red"}
 
 
-def doctor(*, json: bool) -> bool:
-    """Look at this machine and print what was found; False when edgecam cannot work here."""
-    findings = diagnose(take_inventory())
+def doctor(*, json: bool, bundle: Path | None = None) -> bool:
+    """Look at this machine and print what was found; False when edgecam, or the bundle, cannot work here."""
+    machine = take_inventory()
+    findings = diagnose(machine)
+    if bundle is not None:
+        from edgecam.doctor_bundle import diagnose_bundle
+
+        findings += diagnose_bundle(bundle, machine)
     if json:
         emit(document(findings))
     else:
