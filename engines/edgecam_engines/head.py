@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from edgecam_engines.engine import Features
 from edgecam_engines.errors import BundleDamaged
 from edgecam_engines.files import read_checked, write_atomically
+from edgecam_engines.unknown import Rejection, rejection_of
 
 FloatArray = NDArray[np.float32]
 _LIMIT: Final = 256 << 20  # bytes; 21,000 classes of 1,280 features have 108 million
@@ -37,6 +38,7 @@ class Head:
     bias: FloatArray  # (classes,)
     classes: tuple[str, ...]
     temperature: float = 1.0  # logits are divided by it before the softmax
+    unknown: Rejection | None = None  # when what is seen is none of the classes; None: never asked
 
     def __post_init__(self) -> None:
         k = len(self.classes)
@@ -52,6 +54,12 @@ class Head:
         """(n, d, gh, gw) -> (n, classes)."""
         pooled = features.mean(axis=(2, 3), dtype=np.float32)
         return np.asarray(pooled @ self.weight.T + self.bias, dtype=np.float32)
+
+    def known(self, features: Features, logits: FloatArray) -> NDArray[np.bool_]:
+        """Whether each is any of the classes, (n,); with no rejection, always. `logits` are of `features`."""
+        if self.unknown is None:
+            return np.ones(len(features), np.bool_)
+        return self.unknown.known(features.mean(axis=(2, 3), dtype=np.float32), logits)
 
     def probabilities(self, logits: FloatArray) -> FloatArray:
         """Softmax of logits / temperature, (n, classes) -> (n, classes)."""
@@ -79,6 +87,9 @@ def save_head(head: Head, path: Path) -> None:
     about = {"classes": json.dumps(head.classes), "temperature": repr(head.temperature)}
     pairs = (("weight", head.weight), ("bias", head.bias))
     tensors = {name: np.ascontiguousarray(values, dtype=np.float32) for name, values in pairs}
+    if head.unknown is not None:
+        about |= {"unknown": head.unknown.kind, "unknown_threshold": repr(head.unknown.threshold)}
+        tensors |= head.unknown.tensors()
     write_atomically(path, save(tensors, metadata=about))
 
 
@@ -99,7 +110,10 @@ def load_head(path: Path, sha256: str | None = None) -> Head:
             bias=_float32(tensors["bias"]),
             classes=_names(about["classes"]),
             temperature=float(about["temperature"]),
+            unknown=_unknown(about, tensors),
         )
+        if head.unknown is not None and len(head.unknown.metric.mean) not in {0, head.weight.shape[1]}:
+            raise ValueError("its metric reads other features than its weights")
         if not (np.isfinite(head.weight).all() and np.isfinite(head.bias).all()):
             raise ValueError("it holds values that are not finite")
     except (SafetensorError, KeyError, ValueError, TypeError, OSError, RecursionError) as error:
@@ -108,6 +122,12 @@ def load_head(path: Path, sha256: str | None = None) -> Head:
             f"Copy the bundle again, or build it again with `edgecam build-engine`."
         ) from error
     return head
+
+
+def _unknown(about: dict[str, Any], tensors: dict[str, FloatArray]) -> Rejection | None:
+    if "unknown" not in about:
+        return None
+    return rejection_of(about["unknown"], float(about["unknown_threshold"]), tensors)
 
 
 def _metadata(content: bytes) -> dict[str, Any]:
