@@ -3,8 +3,8 @@
 A softmax shares all of its belief among the classes it has, so a thing that is none of them still gets one
 of their names. Two scores tell better, and which of them does is found by leaving classes out:
 
-- energy: log sum exp of the logits less their mean. Without the mean a row that all classes share, which no
-  answer depends on, would count. Source: Liu et al., arXiv:2010.03759.
+- energy: log mean exp of the calibrated logits less their mean. Without the mean a row that all classes share,
+  which no answer depends on, would count, and with a sum the number of classes. Source: arXiv:2010.03759.
 - distance: minus the squared distance of the pooled features to the nearest class mean, in the metric of the
   spread within classes (Mahalanobis). Source: Lee et al., arXiv:1807.03888.
 """
@@ -48,10 +48,10 @@ class Metric:
 
     def nearest(self, pooled: Floats) -> Floats:
         """(n, d) -> (n,), at least 0 but for rounding."""
-        x = unit(pooled - self.mean)
-        apart = x[:, None, :] - self.centres  # (n, k, d)
-        along = apart @ self.basis.T  # (n, k, r)
-        squared = (apart**2).sum(axis=2) - (along**2) @ self.gains
+        x, to = unit(pooled - self.mean), self.centres
+        squared = (x**2).sum(axis=1)[:, None] + (to**2).sum(axis=1) - 2 * x @ to.T  # (n, k)
+        along = (x @ self.basis.T)[:, None] - to @ self.basis.T  # (n, k, r)
+        squared = squared - (along**2) @ self.gains
         return np.asarray(squared.min(axis=1), np.float32)
 
 
@@ -70,7 +70,10 @@ class Rejection:
             raise ValueError("A distance needs class means.")
 
     def score(self, pooled: Floats, logits: Floats) -> Floats:
-        """How known each is, the higher the more: pooled features (n, d), logits (n, classes) -> (n,)."""
+        """How known each is, the higher the more: pooled features (n, d), logits (n, classes) -> (n,).
+
+        The logits are those that were divided by the temperature.
+        """
         if self.kind == "energy":
             return energy(logits)
         return -self.metric.nearest(pooled)
@@ -107,10 +110,10 @@ def rejection_of(kind: str, threshold: float, tensors: dict[str, Floats]) -> Rej
     return Rejection("distance", threshold, Metric(**parts))
 
 
-def energy(logits: Floats) -> Floats:
-    """log sum exp of logits less their mean, (n, classes) -> (n,)."""
+def energy(logits: NDArray[np.floating]) -> Floats:
+    """log mean exp of logits less their mean, (n, classes) -> (n,), at least 0."""
     top = logits.max(axis=1)
-    spread = np.log(np.exp(logits - top[:, None]).sum(axis=1))
+    spread = np.log(np.exp(logits - top[:, None]).mean(axis=1))
     return np.asarray(top - logits.mean(axis=1) + spread, np.float32)
 
 

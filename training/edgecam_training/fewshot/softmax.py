@@ -19,18 +19,37 @@ _KEPT: Final = 1e-12  # of the largest: directions with less spread hold roundin
 
 
 class Basis(NamedTuple):
-    """Photos in the coordinates of their own span: x = coordinates @ directions."""
+    """Photos in the coordinates of their own span: x = coordinates @ directions. Several may be stacked."""
 
-    coordinates: Floats  # (n, r)
+    coordinates: Floats  # (n, r), or (folds, n, r)
     directions: Floats  # (r, d), orthonormal
-    spread: Floats  # (r,), the sum of squares along each
+    spread: Floats  # (r,), the sum of squares along each, or (folds, r)
 
 
 def basis_of(x: Floats) -> Basis:
     """(n, d) -> its span, r <= min(n, d)."""
-    u, s, v = np.linalg.svd(x, full_matrices=False)
-    kept = s**2 > _KEPT * max(float((s**2).max(initial=0.0)), np.finfo(float).tiny)
-    return Basis(u[:, kept] * s[kept], v[kept], s[kept] ** 2)
+    n, d = x.shape
+    spread, vectors = np.linalg.eigh(x @ x.T if n <= d else x.T @ x)
+    kept = spread > _KEPT * max(float(spread.max(initial=0.0)), np.finfo(float).tiny)
+    spread, vectors = spread[kept], vectors[:, kept]
+    size = np.sqrt(spread)
+    directions = (vectors.T @ x) / size[:, None] if n <= d else vectors.T
+    return Basis(vectors * size if n <= d else x @ vectors, directions, spread)
+
+
+def stack(bases: list[Basis]) -> Basis:
+    """Several bases of as many photos as one with a first axis more; zeros where one has fewer directions."""
+    r = max(len(basis.spread) for basis in bases)
+
+    def padded(values: Floats, axis: int) -> Floats:
+        widths = [(0, r - values.shape[axis] if a == axis else 0) for a in range(values.ndim)]
+        return np.pad(values, widths)
+
+    return Basis(
+        np.stack([padded(basis.coordinates, 1) for basis in bases]),
+        np.stack([padded(basis.directions, 0) for basis in bases]),
+        np.stack([padded(basis.spread, 0) for basis in bases]),
+    )
 
 
 def fit(
@@ -49,12 +68,12 @@ def fit(
     `targets`. Stops when no weight's gradient exceeds `tolerance`.
     """
     z = basis.coordinates
-    seen = np.ones((1, len(z), 1)) if used is None else used[:, :, None].astype(np.float64)
-    step = 1 / (basis.spread[:, None] / 2 + 1 / c)  # (r, 1)
-    now = np.zeros((len(seen), z.shape[1], targets.shape[1]))
+    seen = np.ones((1, len(targets), 1)) if used is None else used[:, :, None].astype(np.float64)
+    step = 1 / (basis.spread[..., None] / 2 + 1 / c)  # (r, 1) or (folds, r, 1)
+    now = np.zeros((len(seen), z.shape[-1], targets.shape[1]))
     ahead, momentum = now.copy(), np.ones((len(seen), 1, 1))
     for _ in range(_STEPS):
-        slope = z.T @ (seen * (_softmax(z @ ahead, offset) - targets)) + ahead / c
+        slope = z.swapaxes(-1, -2) @ (seen * (_softmax(z @ ahead, offset) - targets)) + ahead / c
         if np.abs(slope).max(initial=0.0) <= tolerance:
             break
         then = ahead - step * slope
