@@ -43,7 +43,9 @@ class Remembered:
 
     def tensors(self) -> dict[str, Floats]:
         """For a head's file."""
-        return {_PREFIX + f.name: np.ascontiguousarray(getattr(self, f.name), np.float32) for f in fields(self)}
+        return {
+            _PREFIX + f.name: np.ascontiguousarray(getattr(self, f.name), np.float32) for f in fields(self)
+        }
 
 
 def remembered_of(tensors: dict[str, NDArray[Any]]) -> Remembered | None:

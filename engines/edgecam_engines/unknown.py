@@ -3,8 +3,8 @@
 A softmax shares all of its belief among the classes it has, so a thing that is none of them still gets one
 of their names. Two scores tell better, and which of them does is found by leaving classes out:
 
-- energy: log mean exp of the calibrated logits less their mean. Without the mean a row that all classes share,
-  which no answer depends on, would count, and with a sum the number of classes. Source: arXiv:2010.03759.
+- energy: log mean exp of the calibrated logits less their mean. Without the mean a row that all classes
+  share, which no answer depends on, would count; with a sum, the number of classes. Source: arXiv:2010.03759.
 - distance: minus the squared distance of the pooled features to the nearest class mean, in the metric of the
   spread within classes (Mahalanobis). Source: Lee et al., arXiv:1807.03888.
 """

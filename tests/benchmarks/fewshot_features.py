@@ -66,7 +66,12 @@ def _computed(data: Path, classes: list[str]) -> dict[str, NDArray[np.generic]]:
         free = ({0: torch.export.Dim("n", min=1, max=1024)},)
         example = (torch.zeros(2, *INPUT_HW, 3, dtype=torch.uint8),)
         write_graph(
-            Classifier(), example, models["fp32"], inputs=["frames"], outputs=["features"], dynamic_shapes=free
+            Classifier(),
+            example,
+            models["fp32"],
+            inputs=["frames"],
+            outputs=["features"],
+            dynamic_shapes=free,
         )
         calibration = cached_calibration(
             models["fp32"], [p.path for p in calibrators], lambda: batches_of(calibrators, INPUT_HW)
@@ -76,7 +81,9 @@ def _computed(data: Path, classes: list[str]) -> dict[str, NDArray[np.generic]]:
         for precision, model in models.items():
             with closing(OnnxRuntimeEngine(model, name=precision)) as engine:
                 for part, photos in (("train", train), ("val", val)):
-                    pooled = [engine.infer(frames).mean(axis=(2, 3)) for frames in batches_of(photos, INPUT_HW)]
+                    pooled = [
+                        engine.infer(frames).mean(axis=(2, 3)) for frames in batches_of(photos, INPUT_HW)
+                    ]
                     found[f"{part}-{precision}"] = np.concatenate(pooled)
                     found[f"{part}-labels"] = np.array([photo.label for photo in photos])
     return found

@@ -56,7 +56,9 @@ def make_example(
     """From a fitted frame (h, w, 3) and its features (1, d, gh, gw)."""
     jpeg = np.zeros(0, np.uint8)
     if keep_photo:
-        jpeg = np.asarray(cv2.imencode(".jpg", frame, [cv2.IMWRITE_JPEG_QUALITY, QUALITY])[1], np.uint8).ravel()
+        jpeg = np.asarray(
+            cv2.imencode(".jpg", frame, [cv2.IMWRITE_JPEG_QUALITY, QUALITY])[1], np.uint8
+        ).ravel()
     return Example(
         id=digest_of(frame),
         label=check_label(label),
@@ -103,7 +105,8 @@ def from_bytes(content: bytes) -> Example:
         tensors = load(content)
         length = int.from_bytes(content[:8], "little")
         words = json.loads(json.loads(content[8 : 8 + length])["__metadata__"]["example"])
-        found = Example(**_checked(words), **{name: tensors[name] for name in _DTYPES})
+        parts: dict[str, Any] = {**_checked(words), **{name: tensors[name] for name in _DTYPES}}
+        found = Example(**parts)
     except (SafetensorError, KeyError, TypeError, RecursionError) as error:
         raise ValueError(f"it is no example: {error}") from error
     for name, dtype in _DTYPES.items():

@@ -35,7 +35,6 @@ class Learned(NamedTuple):
     keys: Keys | None = None
 
 
-
 class Fit(Protocol):
     """Fit pooled features (n, d) with labels (n,) in [0, k); without `hold_out`, `held_out` says nothing."""
 
@@ -43,7 +42,7 @@ class Fit(Protocol):
 
 
 def judged(labels: Labels) -> NDArray[np.bool_]:
-    """The photos that can be left out with their class still known: (n,), False for the only one of a class."""
+    """Photos that can be left out with their class still known: (n,), False for the only one of a class."""
     return np.asarray(np.bincount(labels)[labels] > 1)
 
 

@@ -1,4 +1,4 @@
-"""When what is seen is none of the classes: which score tells, found by leaving classes out, and where to cut.
+"""When what is seen is none of the classes: which score tells, by leaving classes out, and where to cut.
 
 Every class in turn plays the unknown: the head is fitted without it, and its photos are scored. The threshold
 is such that of the known photos, each scored by a head that never saw it, `max_false_reject` fall below.

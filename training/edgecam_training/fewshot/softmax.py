@@ -83,7 +83,7 @@ def fit(
         following = (1 + np.sqrt(1 + 4 * momentum**2)) / 2
         ahead = then + np.where(against, 0, (momentum - 1) / following) * moved
         now, momentum = then, following
-    return ahead
+    return np.asarray(ahead)
 
 
 def _softmax(logits: Floats, offset: Floats | None) -> Floats:

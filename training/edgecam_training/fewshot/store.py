@@ -1,7 +1,7 @@
 """Where the photos that teach a head are kept: one file each, so that nothing is ever half there.
 
-    taught/NAME/photos/ID.safetensors    in use
-    taught/NAME/removed/ID.safetensors   taken out, so that undo can bring it back; the first to go
+taught/NAME/photos/ID.safetensors    in use
+taught/NAME/removed/ID.safetensors   taken out, so that undo can bring it back; the first to go
 """
 
 from collections.abc import Iterable
@@ -31,7 +31,7 @@ class Store:
     bad: list[Path] = field(default_factory=list)  # files that are no examples; left where they are
 
     def add(self, example: Example) -> None:
-        """Keep an example; one of the same photo is replaced. Raises OutputError: no space, over the quota."""
+        """Keep an example; one of the same photo is replaced. Raises OutputError: no space, no quota."""
         content = to_bytes(example)
         self._make_room(len(content))
         write_atomically(self._file(example.id), content)
