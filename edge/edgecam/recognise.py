@@ -20,7 +20,8 @@ def recognise(
 ) -> Result:
     """The answer about one frame. Raises EngineError when the engine's numbers are not finite."""
     features = engine.infer(geometry.fit(shot.frame, engine.input_hw)[None])
-    probabilities = head.probabilities(head.logits(features))[0]
+    logits = head.logits(features)
+    probabilities = head.probabilities(logits)[0]
     if not np.isfinite(probabilities).all():
         raise EngineError(
             f"The engine {engine.name} gave numbers that are not finite for frame {shot.number}.\n"
@@ -28,7 +29,7 @@ def recognise(
         )
     top = tuple(head.ranked(probabilities, TOP))
     box, heat = None, None
-    known = top[0].confidence >= threshold
+    known = top[0].confidence >= threshold and bool(head.known(features, logits)[0])
     if known:
         box, heat = _where(head.cam(features, [top[0].class_index])[0], engine.input_hw, shot.frame.shape[:2])
     return Result(

@@ -12,7 +12,9 @@ or the new one, whole.
 """
 
 import json
+import os
 import re
+import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -133,6 +135,18 @@ def use_version(folder: Path, version: int | None) -> None:
         (folder / CURRENT).unlink(missing_ok=True)
     else:
         write_json(folder / CURRENT, {"version": version})
+
+
+def carry_taught(bundle: Path, new: Path) -> list[str]:
+    """Take what was taught to a bundle over into the folder that will replace it; the heads' names.
+
+    The files are shared, not copied: none is ever written to again. The heads were taught to another network
+    and must be fitted again, from the photos that come along.
+    """
+    if not (bundle / FOLDER).is_dir():
+        return []
+    shutil.copytree(bundle / FOLDER, new / FOLDER, copy_function=os.link)
+    return taught_names(new)
 
 
 class HeadWatch:

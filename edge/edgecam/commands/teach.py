@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -154,12 +154,11 @@ def _removed(teacher: Teacher, label: str) -> None:
 
 
 def _ways(before: Ways, order: Order) -> Ways:
-    asked = {
-        "method": order.method,
-        "alone": order.alone,
-        "max_false_reject": order.max_false_reject,
-    }
-    return replace(before, **{name: value for name, value in asked.items() if value is not None})
+    return Ways(
+        before.method if order.method is None else order.method,
+        before.alone if order.alone is None else order.alone,
+        before.max_false_reject if order.max_false_reject is None else order.max_false_reject,
+    )
 
 
 def _draw(page: Path, teacher: Teacher, lesson: Lesson) -> None:

@@ -44,7 +44,7 @@ def write_page(path: Path, teacher: Teacher, lesson: Lesson) -> None:
             if said is not None:
                 page.text(
                     f"Left out, {said.by_whole:.0%} of its photos are named rightly, by their edge alone "
-                    f"{said.by_border:.0%}; its map is on the edge {said.mass:.2f} times as much as elsewhere."
+                    f"{said.by_border:.0%}; its map is on the edge {said.mass:.2f} times what the area is."
                 )
             _sheet(page, teacher, lesson, ids[:SHOWN], Path(folder) / f"{k}.jpg", f"{name}, with its map")
     page.save(path)
@@ -72,12 +72,14 @@ def _confusion(page: Report, lesson: Lesson, folder: Path) -> None:
 
 
 def _sheet(page: Report, teacher: Teacher, lesson: Lesson, ids: list[str], file: Path, caption: str) -> None:
-    tiles = [tile for each in ids if (tile := _tile(teacher.store.examples[each], lesson)) is not None]
+    tiles: list[Frame] = [
+        tile for each in ids if (tile := _tile(teacher.store.examples[each], lesson)) is not None
+    ]
     if not tiles:
         return
-    blank = np.full((SIDE, SIDE, 3), 255, np.uint8)
-    tiles += [blank] * (-len(tiles) % min(ACROSS, len(tiles)))
     across = min(ACROSS, len(tiles))
+    while len(tiles) % across:
+        tiles.append(np.full((SIDE, SIDE, 3), 255, np.uint8))
     rows = [np.hstack(tiles[start : start + across]) for start in range(0, len(tiles), across)]
     write_atomically(file, cv2.imencode(".jpg", np.vstack(rows))[1].tobytes())
     page.picture(file, caption)

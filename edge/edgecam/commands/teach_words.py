@@ -52,7 +52,9 @@ def _lacks(lesson: Lesson) -> list[str]:
     for need in figures.needs:
         wrong = f"{classes[need.label]}: wrong about {need.error:.0%}"
         if need.more is None:
-            lines.append(f"{wrong}; more photos alone will not do. Is it told from the others by its looks?")
+            lines.append(
+                f"{wrong}; ten times as many photos would not mend that: can it be told by its looks?"
+            )
         else:
             lines.append(f"{wrong}; about {need.more} more photos of it are needed.")
     for each in figures.backgrounds:

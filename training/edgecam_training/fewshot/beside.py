@@ -2,25 +2,30 @@
 
 Two things must be made comparable: how loud the new rows are, and where their zero is.
 
-- Rows as long, on average, as the old ones: what a row's length means was settled by the old head's training.
-  Source of the idea: weight imprinting, arXiv:1712.07136.
-- One number added to all new classes, such that of the new classes' left-out photos a fifth at most is
-  claimed by an old class. Without it, how much room the new classes take is left to chance: a fit that saw
+- Rows as long, on average, as the old ones (as in weight imprinting, arXiv:1712.07136), or some times as
+  long: what an old head says of things it never saw can be loud.
+- One number added to all new classes. Without it, how much room they take is left to chance: a fit that saw
   photos of the new classes alone claims nearly every photo for them.
+
+Where there are photos of old classes, both are chosen so that left-out photos of both sides are claimed by
+the other least. Otherwise a fifth of the new classes' left-out photos is left to old classes, which was near
+the best balance where both could be measured.
 
 Photos of the old classes, if there are any (the bundle's golden ones, and what is taught under an old name),
 stand for "something else" in the fit: new rows tell new classes from each other and from that.
 """
 
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, NamedTuple
 
 import numpy as np
 
 from edgecam_engines.head import Head
 from edgecam_training.fewshot.learned import Floats, Keys, Labels, Learned, judged
 
-CLAIMED: Final = 0.2  # of the new classes' left-out photos; measured between 0.02 and 0.5
+CLAIMED: Final = 0.2  # of the new classes' left-out photos
+FEWEST_OLD: Final = 8  # photos of old classes, to balance by them
+LOUDER: Final = (1.0, 2.0, 4.0, 8.0)
 
 
 @dataclass(frozen=True)
@@ -61,10 +66,18 @@ def put_beside(learned: Learned, pooled: Floats, labels: Labels, k: int, base: B
     bias = learned.bias[:k] - less[1]
     rest = learned.held_out[: len(pooled), k:]
     new = learned.held_out[: len(pooled), :k] - (rest if rest.shape[1] else 0.0)
-    loud = np.linalg.norm(weight, axis=1).mean()
-    gain = np.linalg.norm(old_weight, axis=1).mean() / loud if loud > 0 else 1.0
+    length = np.linalg.norm(weight, axis=1).mean()
+    alike = np.linalg.norm(old_weight, axis=1).mean() / length if length > 0 else 1.0
+    others = learned.held_out[len(pooled) :]
+    against = (others[:, :k] - others[:, k:]).max(axis=1) if rest.shape[1] else np.zeros(0)
     old = base.logits(pooled)
-    moved = _room(gain * new, old, labels)
+    times, moved = _balance(
+        _Sides(
+            alike * new.max(axis=1), old.max(axis=1), alike * against, base.logits(base.pooled).max(axis=1)
+        ),
+        labels,
+    )
+    gain = alike * times
     return Learned(
         learned.method,
         learned.setting,
@@ -75,13 +88,40 @@ def put_beside(learned: Learned, pooled: Floats, labels: Labels, k: int, base: B
     )
 
 
-def _room(new: Floats, old: Floats, labels: Labels) -> float:
-    """What to add to the new classes' logits; nothing where too few photos can be left out to tell."""
+class _Sides(NamedTuple):
+    """The highest logits of left-out photos: what new classes say of them, and what old ones do."""
+
+    new_by_new: Floats  # (n,)
+    new_by_old: Floats  # (n,)
+    old_by_new: Floats  # (m,)
+    old_by_old: Floats  # (m,)
+
+
+def _balance(sides: _Sides, labels: Labels) -> tuple[float, float]:
+    """How many times louder the new classes are to be, and what to add then.
+
+    Nothing is changed where too few photos can be left out to tell.
+    """
     at = judged(labels)
     if not at.any() or np.median(np.bincount(labels)) < 4:
-        return 0.0
-    margins = new[at].max(axis=1) - old[at].max(axis=1)
-    return float(-np.quantile(margins, CLAIMED))
+        return 1.0, 0.0
+    if len(sides.old_by_new) < FEWEST_OLD:
+        return 1.0, float(-np.quantile((sides.new_by_new - sides.new_by_old)[at], CLAIMED))
+    found = {}
+    for times in LOUDER:
+        lead = (times * sides.new_by_new - sides.new_by_old)[at]
+        found[times] = _cut(lead, times * sides.old_by_new - sides.old_by_old)
+    times = min(LOUDER, key=lambda each: (round(found[each][1], 9), each))
+    return times, -found[times][0]
+
+
+def _cut(lead: Floats, behind: Floats) -> tuple[float, float]:
+    """Where to cut between new photos, above it, and old ones, below; and the share of both that is wrong."""
+    edges = np.sort(np.concatenate([lead, behind]))
+    cuts = np.concatenate([[edges[0] - 1], (edges[1:] + edges[:-1]) / 2, [edges[-1] + 1]])
+    wrong = (lead[:, None] <= cuts).mean(axis=0) + (behind[:, None] > cuts).mean(axis=0)
+    best = np.flatnonzero(wrong <= wrong.min() + 1e-9)
+    return float(cuts[best[len(best) // 2]]), float(wrong.min())
 
 
 def _beside(keys: Keys, k: int, old: int, gain: float) -> Keys:

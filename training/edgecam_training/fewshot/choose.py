@@ -1,5 +1,6 @@
 """Which way to fit a head: all are tried, and photos that were left out say which was best."""
 
+from collections.abc import Callable
 from typing import Final, NamedTuple
 
 import numpy as np
@@ -29,12 +30,25 @@ class Choice(NamedTuple):
     accuracy: dict[str, float]  # of every method tried; empty where nothing could be left out
 
 
-def choose(pooled: Floats, labels: Labels, k: int, method: str = AUTO) -> Choice:
+def same(fit: Fit) -> Fit:
+    return fit
+
+
+def choose(
+    pooled: Floats,
+    labels: Labels,
+    k: int,
+    method: str = AUTO,
+    *,
+    first: int = 0,
+    around: Callable[[Fit], Fit] = same,
+) -> Choice:
     """Fit pooled features (n, d) with labels (n,) in [0, k). Raises DataError for a method that there is not.
 
     With `auto` the first of METHODS stays unless another names more of the left-out photos, by more than
     one standard error of the difference: with few photos a lead of one or two is luck. Classes of fewer
     than four photos are too few to judge by: with one of two left out, it is another problem that is judged.
+    `around` makes of each fit the one that ships, where `first` classes stand before these in its logits.
     """
     if method not in (AUTO, *METHODS):
         raise DataError(f"There is no method {method!r}. Choose one of: {', '.join((AUTO, *METHODS))}.")
@@ -42,10 +56,10 @@ def choose(pooled: Floats, labels: Labels, k: int, method: str = AUTO) -> Choice
     at = judged(labels)
     if np.median(np.bincount(labels, minlength=k)) < FEWEST:
         names = names[:1]
-    fits = {name: METHODS[name](pooled, labels, k) for name in names}
+    fits = {name: around(METHODS[name])(pooled, labels, k) for name in names}
     if not at.any():
         return Choice(fits[names[0]], {})
-    right = {name: _right(found.held_out, labels)[at] for name, found in fits.items()}
+    right = {name: _right(found.held_out, labels + first)[at] for name, found in fits.items()}
     best = names[0]
     for name in names[1:]:
         lead = right[name].astype(int) - right[best].astype(int)

@@ -4,6 +4,7 @@ What comes out depends on the photos alone, not on the order in which they came 
 that is taken out leaves the head as if it had never been there.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Final, NamedTuple
 
@@ -15,7 +16,7 @@ from edgecam_calibration.shared_map import fit_shared
 from edgecam_engines.errors import DataError
 from edgecam_engines.head import Head
 from edgecam_training.fewshot.beside import Base, put_beside, with_rest
-from edgecam_training.fewshot.choose import AUTO, METHODS, Choice, choose
+from edgecam_training.fewshot.choose import AUTO, METHODS, Choice, choose, same
 from edgecam_training.fewshot.learned import Fit, Floats, Labels, Learned, judged
 from edgecam_training.fewshot.logits import remembered
 from edgecam_training.fewshot.reject import MAX_FALSE_REJECT, Rejecting, fit_rejection
@@ -63,13 +64,9 @@ def fit_head(
     k = len(taken.classes)
     _check(taken, base)
     pooled = np.asarray(taken.pooled, np.float64)
-    if base is None:
-        choice = choose(pooled, taken.labels, k, method)
-        fit, first = METHODS[choice.learned.method], 0
-    else:
-        choice = choose(*with_rest(pooled, taken.labels, k, base), method)
-        fit, first = _beside(METHODS[choice.learned.method], base), len(base.head.classes)
-        choice = choice._replace(learned=put_beside(choice.learned, pooled, taken.labels, k, base))
+    first, around = (0, same) if base is None else (len(base.head.classes), _beside(base))
+    choice = choose(pooled, taken.labels, k, method, first=first, around=around)
+    fit = around(METHODS[choice.learned.method])
     learned, labels = choice.learned, taken.labels + first
     classes = ((*base.head.classes,) if base is not None else ()) + taken.classes
     at = judged(taken.labels)
@@ -116,16 +113,17 @@ def with_shared_map(head: Head, cells: NDArray[np.float16], labels: Labels, stre
     )
 
 
-def _beside(fit: Fit, base: Base) -> Fit:
-    """The same way to fit, with the base's classes beside."""
+def _beside(base: Base) -> Callable[[Fit], Fit]:
+    """What makes of a way to fit the same with the base's classes beside."""
 
-    def both(pooled: Floats, labels: Labels, k: int, *, hold_out: bool = True) -> Learned:
-        found = fit(*with_rest(pooled, labels, k, base), hold_out=hold_out)
-        if not hold_out:
-            found = found._replace(held_out=np.zeros((len(pooled), len(found.weight))))
-        return put_beside(found, pooled, labels, k, base)
+    def around(fit: Fit) -> Fit:
+        def both(pooled: Floats, labels: Labels, k: int, *, hold_out: bool = True) -> Learned:
+            found = fit(*with_rest(pooled, labels, k, base), hold_out=hold_out)
+            return put_beside(found, pooled, labels, k, base)
 
-    return both
+        return both
+
+    return around
 
 
 def _temperature(learned: Learned, labels: Labels, at: NDArray[np.bool_], base: Base | None) -> float:

@@ -32,6 +32,7 @@ from edgecam_engines.taught import (
     use_version,
     versions,
 )
+from edgecam_engines.taught_lock import only_teacher
 from edgecam_training.fewshot.beside import Base
 from edgecam_training.fewshot.choose import AUTO
 from edgecam_training.fewshot.example import Example, make_example
@@ -39,7 +40,6 @@ from edgecam_training.fewshot.extract import engine_key, examples_of, features_o
 from edgecam_training.fewshot.figures import Figures, document, figures_of
 from edgecam_training.fewshot.fit import Fitted, Taken, fit_head
 from edgecam_training.fewshot.known import base_of, golden_features
-from edgecam_training.fewshot.lock import only_teacher
 from edgecam_training.fewshot.reject import MAX_FALSE_REJECT
 from edgecam_training.fewshot.store import QUOTA_MB, Store, open_store
 
@@ -206,8 +206,8 @@ class Teacher:
             )
             raise DataError(
                 f"There is nothing new to learn: there are {taught}, and {self.bundle.path.name} knows "
-                f"{', '.join(old) or 'no class'} already.\nTeach a class it does not know, or make a head that "
-                f"knows nothing else:\n"
+                f"{', '.join(old) or 'no class'} already.\nTeach another class, or a head that knows nothing "
+                f"else:\n"
                 f"    edgecam teach {self.bundle.path} --alone --head {self.folder.name} ..."
             )
         base = None

@@ -15,8 +15,9 @@ LOCK: Final = "lock"
 
 
 @contextmanager
-def only_teacher(bundle: Path) -> Iterator[None]:
-    """Nobody else teaches this bundle meanwhile. Raises BundleError when somebody does, OutputError."""
+def only_teacher(bundle: Path, *, wait: bool = False) -> Iterator[None]:
+    """Nobody else teaches this bundle meanwhile. Raises BundleError when somebody does, unless it may `wait`
+    until they are done; OutputError."""
     file = bundle / FOLDER / LOCK
     try:
         file.parent.mkdir(exist_ok=True)
@@ -27,7 +28,10 @@ def only_teacher(bundle: Path) -> Iterator[None]:
             f"Copy the bundle to a disk that can be written, and teach it there."
         ) from error
     try:
-        _take(handle, bundle)
+        if wait:
+            fcntl.flock(handle, fcntl.LOCK_EX)
+        else:
+            _take(handle, bundle)
         os.ftruncate(handle, 0)
         os.write(handle, f"{os.getpid()}\n".encode())
         yield
