@@ -30,23 +30,21 @@ def pulls(pooled: Floats, labels: Labels, k: int) -> list[Pull]:
     wanted = one_hot(labels, k)
     solved = solve(pooled / length, wanted, balanced(labels, k), UNJUDGED)
     called = left_out(solved, wanted).argmax(axis=1)
-    harm = harms(solved.residual, solved.hat)
+    harm = harms(solved.residual, solved.free)
     usual = np.median(np.abs(harm))
     odd = (harm > 4 * usual) & (called != labels) & judged(labels)
     order = np.argsort(-harm, kind="stable")
     return [Pull(int(j), float(harm[j]), int(called[j]), bool(odd[j])) for j in order]
 
 
-def harms(residual: Floats, hat: Floats) -> Floats:
+def harms(residual: Floats, free: Floats) -> Floats:
     """For each photo j: mean over i of |e_i without i|^2 - |e_i without i and j|^2, (n,); weighed."""
-    n = len(hat)
-    free = 1 - np.diag(hat)
-    alone = residual / free[:, None]
-    determinant = free[:, None] * free[None, :] - hat**2  # (n, n) of i and j
+    n, own = len(free), np.diag(free)
+    alone = residual / own[:, None]
+    determinant = own[:, None] * own[None, :] - free**2  # (n, n) of i and j
     np.fill_diagonal(determinant, 1)
-    both = (free[None, :, None] * residual[:, None] + hat[:, :, None] * residual[None]) / determinant[
-        ..., None
-    ]
+    both = own[None, :, None] * residual[:, None] - free[:, :, None] * residual[None]
+    both = both / determinant[..., None]
     gain = (alone**2).sum(axis=1)[:, None] - (both**2).sum(axis=2)  # (i, j)
     np.fill_diagonal(gain, 0)
     return np.asarray(gain.sum(axis=0) / max(n - 1, 1))

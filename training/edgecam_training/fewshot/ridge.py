@@ -24,7 +24,7 @@ class Solved(NamedTuple):
     weight: Floats  # (k, d)
     bias: Floats  # (k,)
     residual: Floats  # (n, k): target less fitted, both times `root`
-    hat: Floats  # (n, n): d fitted / d target, both times `root`; symmetric
+    free: Floats  # (n, n): 1 less the hat matrix d fitted / d target, both times `root`; symmetric
     root: Floats  # (n,): square root of each photo's weight
 
 
@@ -42,20 +42,20 @@ def solve(x: Floats, wanted: Floats, weights: Floats, penalty: float, *, dual: b
     z = (x - share @ x) * root[:, None]
     t = (wanted - share @ wanted) * root[:, None]
     if n <= d if dual is None else dual:
-        gram = z @ z.T
-        found = np.linalg.solve(gram + penalty * np.eye(n), np.hstack([gram, t]))
-        hat, weight = found[:, :n], (z.T @ found[:, n:]).T
+        # As penalty * inverse, not as 1 - H: where the fit is close, that would be a difference of equals.
+        free = penalty * np.linalg.inv(z @ z.T + penalty * np.eye(n))
+        weight = (z.T @ (free @ t) / penalty).T
     else:
         inner = np.linalg.solve(z.T @ z + penalty * np.eye(d), z.T)
-        hat, weight = z @ inner, (inner @ t).T
-    residual = t - hat @ t
-    hat = (hat + hat.T) / 2 + np.outer(root, root) / weights.sum()
-    return Solved(weight, share @ wanted - weight @ (share @ x), residual, hat, root)
+        free, weight = np.eye(n) - z @ inner, (inner @ t).T
+    residual = free @ t
+    free = (free + free.T) / 2 - np.outer(root, root) / weights.sum()
+    return Solved(weight, share @ wanted - weight @ (share @ x), residual, free, root)
 
 
 def left_out(solved: Solved, wanted: Floats) -> Floats:
     """What each photo would have been given without it in the fit, (n, k)."""
-    off = solved.residual / (1 - np.diag(solved.hat))[:, None]
+    off = solved.residual / np.diag(solved.free)[:, None]
     return np.asarray(wanted - off / solved.root[:, None])
 
 

@@ -58,14 +58,12 @@ def fit(
     *,
     c: float,
     used: NDArray[np.bool_] | None = None,
-    offset: Floats | None = None,
     tolerance: float = 1e-6,
 ) -> Floats:
     """Weights (folds, r, k) over the basis's coordinates, for targets (n, k).
 
-    `used` (folds, n) says which photos each fit may see; None: one fit that sees all. `offset` (n, m) are
-    logits of m other classes that stay as they are; then a photo of one of those has a row of zeros in
-    `targets`. Stops when no weight's gradient exceeds `tolerance`.
+    `used` (folds, n) says which photos each fit may see; None: one fit that sees all. Stops when no weight's
+    gradient exceeds `tolerance`.
     """
     z = basis.coordinates
     seen = np.ones((1, len(targets), 1)) if used is None else used[:, :, None].astype(np.float64)
@@ -73,7 +71,7 @@ def fit(
     now = np.zeros((len(seen), z.shape[-1], targets.shape[1]))
     ahead, momentum = now.copy(), np.ones((len(seen), 1, 1))
     for _ in range(_STEPS):
-        slope = z.swapaxes(-1, -2) @ (seen * (_softmax(z @ ahead, offset) - targets)) + ahead / c
+        slope = z.swapaxes(-1, -2) @ (seen * (softmax(z @ ahead) - targets)) + ahead / c
         if np.abs(slope).max(initial=0.0) <= tolerance:
             break
         then = ahead - step * slope
@@ -86,12 +84,7 @@ def fit(
     return np.asarray(ahead)
 
 
-def _softmax(logits: Floats, offset: Floats | None) -> Floats:
-    """Probabilities of the last axis's classes, beside those of `offset` if there are any."""
-    top = logits.max(axis=-1, keepdims=True)
-    rest = np.zeros(())
-    if offset is not None:
-        top = np.maximum(top, offset.max(axis=-1, keepdims=True))
-        rest = np.exp(offset - top).sum(axis=-1, keepdims=True)
-    exp = np.exp(logits - top)
-    return np.asarray(exp / (exp.sum(axis=-1, keepdims=True) + rest))
+def softmax(logits: Floats) -> Floats:
+    """Probabilities over the last axis."""
+    exp = np.exp(logits - logits.max(axis=-1, keepdims=True))
+    return np.asarray(exp / exp.sum(axis=-1, keepdims=True))
