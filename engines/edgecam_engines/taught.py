@@ -11,6 +11,7 @@ hashes of its own. A version is written first and `current.json` last, so whoeve
 or the new one, whole.
 """
 
+import hashlib
 import json
 import os
 import re
@@ -75,7 +76,7 @@ def current(folder: Path) -> int | None:
         return int(json.loads(read_limited(file, _LIMIT))["version"])
     except FileNotFoundError:
         return None
-    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise BundleDamaged(f"{file} cannot be read ({error}).\n{_MEND}") from error
 
 
@@ -84,6 +85,8 @@ def load_version(folder: Path, version: int) -> Taught:
     file = folder / "versions" / f"{version:04}.json"
     try:
         told = json.loads(read_limited(file, _LIMIT))
+        if told.pop("own_sha256") != _digest(told):
+            raise ValueError("it was changed since it was written")
         parent = told["parent"]
         head = load_head(file.with_suffix(".safetensors"), str(told["sha256"]))
         return Taught(
@@ -94,7 +97,7 @@ def load_version(folder: Path, version: int) -> Taught:
             head,
             dict(told["about"]),
         )
-    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise BundleDamaged(f"{file} cannot be read ({error}).\n{_MEND}") from error
 
 
@@ -124,7 +127,7 @@ def save_version(folder: Path, head: Head, *, network: str, about: Mapping[str, 
     file = folder / "versions" / f"{version:04}.safetensors"
     save_head(head, file)
     told = {"sha256": sha256_of(file), "network": network, "parent": parent, "about": dict(about)}
-    write_json(file.with_suffix(".json"), told)
+    write_json(file.with_suffix(".json"), {**told, "own_sha256": _digest(told)})
     use_version(folder, version)
     return Taught(folder.name, version, parent, network, head, about)
 
@@ -172,6 +175,10 @@ class HeadWatch:
         except OSError:
             return None
         return about.st_mtime_ns, about.st_ino
+
+
+def _digest(told: Mapping[str, Any]) -> str:
+    return hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()
 
 
 _MEND: Final = "Go back to the version before it:\n    edgecam teach BUNDLE --undo --head NAME"
