@@ -1,4 +1,4 @@
-"""Heads that were taught beside the bundle's own: found by name, changed in one step, refused when foreign."""
+"""Heads that were taught beside the bundle's own: found by name, changed in one step."""
 
 import json
 from pathlib import Path

@@ -8,7 +8,7 @@ import pytest
 from edge.loop_kit import make_bundle
 from edgecam_engines.bundle import open_bundle
 from edgecam_engines.engine import Frame
-from edgecam_engines.errors import BundleError, DataError
+from edgecam_engines.errors import BundleDamaged, BundleError, DataError
 from edgecam_engines.geometry import fit
 from edgecam_engines.head import Head
 from edgecam_engines.swap import replace_folder
@@ -93,6 +93,18 @@ def test_undo_brings_head_photos_and_labels_back(fixed_bundle: Path) -> None:
     np.testing.assert_array_equal(again.taught.head.bias, before.taught.head.bias)
 
 
+def test_undo_leads_out_of_a_version_that_was_damaged(fixed_bundle: Path) -> None:
+    with open_teacher(fixed_bundle) as teacher:
+        teach(teacher, ("orange", "violet"))
+        teacher.fit(ALONE)
+        teacher.fit()
+        (teacher.folder / "versions" / "0002.json").write_text("{}")
+        with pytest.raises(BundleDamaged, match="--undo"):
+            teacher.fit()
+        assert teacher.undo().version == 1
+        assert teacher.fit().taught.version == 3
+
+
 def test_undoing_the_first_lesson_takes_the_head_away(fixed_bundle: Path) -> None:
     with open_teacher(fixed_bundle) as teacher:
         teach(teacher, ("orange", "violet"))
@@ -111,6 +123,20 @@ def test_the_next_lesson_is_fitted_as_the_one_before(fixed_bundle: Path) -> None
     with open_teacher(fixed_bundle, "mine") as teacher:
         assert teacher.ways == Ways(method="ncm", alone=True, max_false_reject=0.1)
         assert teacher.fit().taught.about["figures"]["method"] == "ncm"
+
+
+def test_a_quick_lesson_gives_the_head_that_the_same_method_gives_at_leisure(fixed_bundle: Path) -> None:
+    with open_teacher(fixed_bundle) as teacher:
+        teach(teacher, ("orange", "violet", "teal"))
+        method = teacher.fit(ALONE).taught.about["figures"]["method"]
+        teach(teacher, ("lime",))
+        quick = teacher.fit(quick=True)
+        slow = teacher.fit(Ways(method, alone=True))
+    assert quick.taught.about["figures"]["method"] == method
+    assert quick.figures.pulls == []
+    assert quick.figures.right == slow.figures.right
+    np.testing.assert_array_equal(quick.taught.head.weight, slow.taught.head.weight)
+    assert quick.taught.about["ways"] == {"method": "auto", "alone": True, "max_false_reject": 0.05}
 
 
 def test_several_heads_of_a_bundle_know_nothing_of_each_other(fixed_bundle: Path) -> None:

@@ -62,7 +62,7 @@ def _confusion(page: Report, lesson: Lesson, folder: Path) -> None:
         square[first:] = counts
         confusion_picture(square, called, folder / "confusion.png")
         page.picture(folder / "confusion.png", "Rows are what it is, columns what it was called")
-    wrong = [
+    wrong: list[tuple[str, str, int]] = [
         (classes[row], called[column], int(counts[row, column]))
         for row, column in zip(*np.nonzero(counts), strict=True)
         if column != first + row

@@ -26,23 +26,24 @@ def fit_cache(pooled: Floats, labels: Labels, k: int, *, hold_out: bool = True) 
     said = {pair: np.zeros((len(pooled), k)) for pair in product(WEIGHTS, SHARPNESS)}
     for each in np.unique(fold) if hold_out else ():
         out, rest = fold == each, fold != each
-        for pair, logits in said.items():
-            means, keys = _remembered(pooled[rest], labels[rest], k, *pair)
-            x = keys.space.unit(pooled[out])
-            logits[out] = (x @ means.T + add_keys(keys, x)) * space.stretch(pooled[out])
+        means, keys = _remembered(pooled[rest], labels[rest], k)
+        x, stretch = keys.space.unit(pooled[out]), space.stretch(pooled[out])
+        for (weight, sharpness), logits in said.items():
+            more = add_keys(keys._replace(weight=weight, sharpness=sharpness), x)
+            logits[out] = (x @ means.T + more) * stretch
     best = min(said, key=lambda pair: held_out_loss(said[pair], labels))
-    means, keys = _remembered(pooled, labels, k, *best)
+    means, keys = _remembered(pooled, labels, k)
+    keys = keys._replace(weight=best[0], sharpness=best[1])
     setting = f"weight {best[0]:g}, sharpness {best[1]:g}"
     return Learned("cache", setting, *space.fold(means), said[best], keys)
 
 
-def _remembered(
-    pooled: Floats, labels: Labels, k: int, weight: float, sharpness: float
-) -> tuple[Floats, Keys]:
+def _remembered(pooled: Floats, labels: Labels, k: int) -> tuple[Floats, Keys]:
+    """Means (k, d), and the photos with a weight and a sharpness of 1."""
     space = space_of(pooled, labels)
     x, member = space.unit(pooled), one_hot(labels, k)
     values = member / np.maximum(member.sum(axis=0), 1)
-    return SCALE * means_of(x, labels, k), Keys(space, x, values, weight, sharpness)
+    return SCALE * means_of(x, labels, k), Keys(space, x, values, 1.0, 1.0)
 
 
 def add_keys(keys: Keys, x: Floats) -> Floats:

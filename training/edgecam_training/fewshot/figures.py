@@ -32,8 +32,11 @@ class Figures:
     forgotten: Estimate | None  # of known photos of the bundle's own classes, the share called otherwise now
 
 
-def figures_of(taken: Taken, fitted: Fitted, base: Base | None, *, rng: np.random.Generator) -> Figures:
-    """Measure a head on what it was fitted to; `rng` draws for the learning curve."""
+def figures_of(
+    taken: Taken, fitted: Fitted, base: Base | None, *, quick: bool = False, rng: np.random.Generator
+) -> Figures:
+    """Measure a head on what it was fitted to; `rng` draws for the learning curve, which `quick` leaves out
+    with all that looks for what is wrong."""
     k, labels = len(taken.classes), taken.labels
     first = len(fitted.head.classes) - k
     pooled = np.asarray(taken.pooled, np.float64)
@@ -41,7 +44,7 @@ def figures_of(taken: Taken, fitted: Fitted, base: Base | None, *, rng: np.rando
     confusion = np.zeros((k, first + k), np.int64)
     np.add.at(confusion, (labels[at], called[at]), 1)
     right = proportion(called[at] == fitted.labels[at]) if at.any() else None
-    several = k > 1 and bool(at.any())
+    several = k > 1 and bool(at.any()) and not quick
     curve = learning_curve(pooled, labels, k, rng) if several else Curve([], [], 0.0)
     return Figures(
         right,
@@ -49,7 +52,7 @@ def figures_of(taken: Taken, fitted: Fitted, base: Base | None, *, rng: np.rando
         pulls(pooled, labels, k) if several and len(labels) <= _MOST_PULLS else [],
         curve,
         needs(curve, called - first, labels, k),
-        backgrounds(taken.cells, labels, k, fitted.head, np.arange(first, first + k)),
+        [] if quick else backgrounds(taken.cells, labels, k, fitted.head, np.arange(first, first + k)),
         forgetting(fitted, base),
     )
 

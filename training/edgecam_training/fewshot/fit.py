@@ -22,7 +22,7 @@ from edgecam_training.fewshot.logits import remembered
 from edgecam_training.fewshot.reject import MAX_FALSE_REJECT, Rejecting, fit_rejection
 
 SHARED: Final = 1.0  # strength of the map that all classes share, as in training
-_MOST_CELLS: Final = 6000  # that it is fitted to: more change nothing and take time
+_MOST_CELLS: Final = 3000  # that it is fitted to: more change nothing and take time
 # Where no photo can be left out nothing can be calibrated; these were near what more photos gave.
 _TEMPERATURES: Final = {"logistic": 1.0, "ridge": 0.15, "ncm": 0.1, "cache": 1.0}
 

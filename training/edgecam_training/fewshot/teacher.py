@@ -20,7 +20,7 @@ import numpy as np
 
 from edgecam_engines.bundle import Bundle, open_bundle
 from edgecam_engines.engine import Engine, Features, Frame
-from edgecam_engines.errors import BundleError, DataError
+from edgecam_engines.errors import BundleDamaged, BundleError, DataError
 from edgecam_engines.geometry import fit as fit_frame
 from edgecam_engines.taught import (
     DEFAULT,
@@ -140,14 +140,24 @@ class Teacher:
         self.store.remove(ids)
         return len(ids)
 
-    def fit(self, ways: Ways | None = None, *, rng: np.random.Generator | None = None) -> Lesson:
-        """Fit a head to all photos there are and put it in use. DataError, BundleError, OutputError."""
-        ways = ways or self.ways
+    def fit(
+        self, ways: Ways | None = None, *, quick: bool = False, rng: np.random.Generator | None = None
+    ) -> Lesson:
+        """Fit a head to all photos there are and put it in use. DataError, BundleError, OutputError.
+
+        `quick` is for a running loop: the method that was chosen last is taken without looking at the others,
+        and neither photos that pull wrongly nor backgrounds are looked for. A later `fit()` does all that.
+        """
+        ways, method = ways or self.ways, None
+        if quick:
+            method = self._last_method()
         if stale(self.store, self._key):
             see_again(self.store, self._engine(), self._key, datetime.now(timezone.utc))
         base, taken, ids = self._taken(ways.alone)
-        fitted = fit_head(taken, base=base, method=ways.method, max_false_reject=ways.max_false_reject)
-        figures = figures_of(taken, fitted, base, rng=rng or np.random.default_rng(0))
+        fitted = fit_head(
+            taken, base=base, method=method or ways.method, max_false_reject=ways.max_false_reject
+        )
+        figures = figures_of(taken, fitted, base, quick=quick, rng=rng or np.random.default_rng(0))
         about = {
             "ways": vars(ways),
             "engine": self._key,
@@ -167,7 +177,7 @@ class Teacher:
                 f"The head {self.folder.name!r} of {self.bundle.path.name} was never taught, so there is "
                 f"nothing to undo.\nSee what there is:\n    edgecam teach {self.bundle.path} --list"
             )
-        parent = load_version(self.folder, version).parent
+        parent = self._before(version)
         if parent is not None and parent not in versions(self.folder):
             raise BundleError(f"Versions before {version} are no longer kept ({VERSIONS_KEPT} are).")
         wanted: dict[str, str] = {}
@@ -180,6 +190,17 @@ class Teacher:
                 self.store.relabel(each, label)
         use_version(self.folder, parent)
         return Undone(parent, len(self.store.examples), missing)
+
+    def _last_method(self) -> str | None:
+        version = current(self.folder)
+        return None if version is None else load_version(self.folder, version).about["figures"]["method"]
+
+    def _before(self, version: int) -> int | None:
+        """The version before one; where that one is damaged, the newest that is older."""
+        try:
+            return load_version(self.folder, version).parent
+        except BundleDamaged:
+            return max((each for each in versions(self.folder) if each < version), default=None)
 
     def _keep_it(self, example: Example) -> Added:
         before = self.store.examples.get(example.id)
