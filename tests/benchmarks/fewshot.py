@@ -17,6 +17,7 @@ its golden ones and do not judge.
 """
 
 import argparse
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -62,7 +63,9 @@ def by_logistic(pooled: Floats, labels: Labels, asked: Floats) -> Labels:
 
 
 def by_centroid(pooled: Floats, labels: Labels, asked: Floats) -> Labels:
-    return np.asarray(NearestCentroid().fit(pooled, labels).predict(asked))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of one photo a class there is no spread, which it does not need
+        return np.asarray(NearestCentroid().fit(pooled, labels).predict(asked))
 
 
 WAYS = {

@@ -2,11 +2,11 @@
 
     python tests/benchmarks/teach_time.py --bundle B.edgecam --data PHOTOS [--rounds 3] [--threads 2]
 
-PHOTOS holds CLASS/*; of its five largest classes 20 photos each are taken, of a sixth 5. The bundle is copied,
-the engine is open and warm. "Folder" is from the first file read to the new head in use: photos are decoded,
-seen and kept on disk, all methods tried, figures measured. "Shots" is what a running loop waits for: five
-frames are seen and kept, and a head is fitted, quickly, to them and the 100 photos that there are, and is in
-use. CPU time comes first: on a machine that others use, wall time is theirs as well.
+PHOTOS holds CLASS/*; of its five largest classes 20 photos each are taken, of a sixth 5. The bundle is
+copied, the engine is open and warm. "Folder" is from the first file read to the new head in use: photos are
+decoded, seen and kept on disk, all methods tried, figures measured. "Shots" is what a running loop waits for:
+five frames are seen and kept, and a head is fitted, quickly, to them and the 100 photos that there are, and
+is in use. CPU time comes first: on a machine that others use, wall time is theirs as well.
 """
 
 import argparse

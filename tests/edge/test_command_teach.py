@@ -74,7 +74,7 @@ def test_sentences_for_people_say_how_often_it_is_right_and_what_to_type(
 ) -> None:
     assert typed("teach", fixed_bundle, photo_folder(tmp_path / "data"), "--alone") == 0
     told = capsys.readouterr()
-    assert "when they are left out" in told.out
+    assert "are named rightly; fitted by" in told.out
     assert "Unknown things" in told.out
     assert f"edgecam run --bundle {fixed_bundle} --head taught" in told.err.replace("\n", " ").replace(
         "  ", " "

@@ -31,6 +31,7 @@ def write_page(path: Path, teacher: Teacher, lesson: Lesson) -> None:
         page.text(line)
     with tempfile.TemporaryDirectory() as folder:
         _confusion(page, lesson, Path(folder))
+        _curve(page, lesson)
         suspicious = [lesson.ids[pull.photo] for pull in lesson.figures.pulls if pull.suspicious]
         if suspicious:
             page.heading("Photos that pull wrongly")
@@ -68,7 +69,19 @@ def _confusion(page: Report, lesson: Lesson, folder: Path) -> None:
         if column != first + row
     ]
     if wrong:
-        page.table(("Is", "Was called", "Photos"), sorted(wrong, key=lambda cells: -cells[2]))
+        page.table(("Is", "Was called", "Photos"), sorted(wrong, key=lambda cells: cells[2], reverse=True))
+
+
+def _curve(page: Report, lesson: Lesson) -> None:
+    curve = lesson.figures.curve
+    if not curve.shots:
+        return
+    page.heading("What more photos would bring")
+    page.text(
+        "Wrong among the photos that were not drawn, when only some of each class teach a ridge regression."
+    )
+    rows = [(shots, f"{error:.1%}") for shots, error in zip(curve.shots, curve.errors, strict=True)]
+    page.table(("Photos a class", "Wrong"), rows)
 
 
 def _sheet(page: Report, teacher: Teacher, lesson: Lesson, ids: list[str], file: Path, caption: str) -> None:

@@ -17,7 +17,7 @@ def _right(lesson: Lesson) -> list[str]:
     tried = lesson.fitted.choice.accuracy
     beside = ", ".join(f"{name} {share:.1%}" for name, share in tried.items() if name != learned.method)
     lines = [
-        f"Right about {_share(figures.right)} of the photos when they are left out; fitted by {how}"
+        f"Left out, {_share(figures.right)} of the photos are named rightly; fitted by {how}"
         + (f" (others: {beside})." if beside else ".")
     ]
     if not lesson.fitted.head.exact_maps:
