@@ -1,6 +1,7 @@
 """How well a few photos teach, by every method, in FP32's and in INT8's features, beside scikit-learn.
 
     python tests/benchmarks/fewshot.py --data GROCERY [--cache bench-out/fewshot.npz] [--draws 5]
+        [--precision fp32 int8] [--table top1 beside unknown]
 
 GROCERY holds train/CLASS/* and val/CLASS/* (see grocery.py). Of the 13 classes with most photos, 1, 2, 5, 10
 and 20 of `train` teach, drawn anew each time, and all photos of these classes in `val` judge. Features are
@@ -20,7 +21,6 @@ import argparse
 import warnings
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from fewshot_features import Photos, load
@@ -166,48 +166,60 @@ def told(values: NDArray[np.float64]) -> str:
     return f"{100 * values.mean():.1f} ± {100 * reach:.1f}"
 
 
+def show_accuracies(problem: Problem, precision: str, draws: int) -> None:
+    found = accuracies(problem, draws)
+    show(
+        f"Top-1 on val, {precision} features, {CLASSES} classes, n {problem.is_large.sum()}: "
+        f"mean over {draws} draws ± 95 %",
+        ("method", *(f"{shots} shots" for shots in SHOTS)),
+        [(way, *(told(found[shots][way]) for shots in SHOTS)) for way in WAYS],
+        {
+            "benchmark": "fewshot",
+            "draws": draws,
+            "precision": precision,
+            "top1": {s: {w: round(float(v.mean()), 4) for w, v in ways.items()} for s, ways in found.items()},
+        },
+    )
+
+
+def show_beside(problem: Problem, precision: str, draws: int) -> None:
+    rows = {shots: beside(problem, draws, shots) for shots in SHOTS}
+    show(
+        f"Beside 30 old classes, {precision} features, {GOLDEN} golden photos, mean over {draws} draws",
+        ("shots", "old classes before", "old classes", "new classes", "mean of both"),
+        [
+            (shots, *(f"{v:.1%}" for v in (*row.values(), (row["old"] + row["new"]) / 2)))
+            for shots, row in rows.items()
+        ],
+        {"benchmark": "fewshot beside", "draws": draws, "precision": precision, "beside": rows},
+    )
+
+
+def show_unknowns(problem: Problem, precision: str, draws: int) -> None:
+    shares = unknowns(problem, draws)
+    show(
+        f"Unknown things at 5 % false reject, 20 shots, {precision} features, {draws} draws",
+        tuple(name.replace("_", " ") for name in shares),
+        [tuple(f"{share:.1%}" for share in shares.values())],
+        {"benchmark": "fewshot unknown", "draws": draws, "precision": precision, "unknown": shares},
+    )
+
+
+TABLES = {"top1": show_accuracies, "beside": show_beside, "unknown": show_unknowns}
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--cache", type=Path, default=Path("bench-out/fewshot.npz"))
     parser.add_argument("--draws", type=int, default=5)
-    parser.add_argument("--unknown-draws", type=int, default=1)
+    parser.add_argument("--precision", nargs="+", default=["fp32", "int8"])
+    parser.add_argument("--table", nargs="+", choices=TABLES, default=list(TABLES))
     asked = parser.parse_args()
     _, train, val = load(asked.data, asked.cache)
-    document: dict[str, Any] = {"benchmark": "fewshot", "draws": asked.draws}
-    for precision in ("fp32", "int8"):
-        problem = Problem(train, val, precision)
-        found = accuracies(problem, asked.draws)
-        show(
-            f"Top-1 on val, {precision} features, {CLASSES} classes, n {problem.is_large.sum()}: "
-            f"mean over {asked.draws} draws ± 95 %",
-            ("method", *(f"{shots} shots" for shots in SHOTS)),
-            [(way, *(told(found[shots][way]) for shots in SHOTS)) for way in WAYS],
-            {
-                **document,
-                "precision": precision,
-                "top1": {
-                    s: {w: round(float(v.mean()), 4) for w, v in ways.items()} for s, ways in found.items()
-                },
-            },
-        )
-        rows = {shots: beside(problem, asked.draws, shots) for shots in SHOTS}
-        show(
-            f"Beside 30 old classes, {precision} features, {GOLDEN} golden photos",
-            ("shots", "old classes before", "old classes", "new classes", "mean of both"),
-            [
-                (shots, *(f"{v:.1%}" for v in (*row.values(), (row["old"] + row["new"]) / 2)))
-                for shots, row in rows.items()
-            ],
-            {**document, "precision": precision, "beside": rows},
-        )
-        shares = unknowns(problem, asked.unknown_draws)
-        show(
-            f"Unknown things at 5 % false reject, 20 shots, {precision} features",
-            tuple(name.replace("_", " ") for name in shares),
-            [tuple(f"{share:.1%}" for share in shares.values())],
-            {**document, "precision": precision, "unknown": shares},
-        )
+    for precision in asked.precision:
+        for table in asked.table:
+            TABLES[table](Problem(train, val, precision), precision, asked.draws)
 
 
 if __name__ == "__main__":

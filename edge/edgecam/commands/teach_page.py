@@ -69,7 +69,8 @@ def _confusion(page: Report, lesson: Lesson, folder: Path) -> None:
         if column != first + row
     ]
     if wrong:
-        page.table(("Is", "Was called", "Photos"), sorted(wrong, key=lambda cells: cells[2], reverse=True))
+        wrong.sort(key=lambda cells: cells[2], reverse=True)
+        page.table(("Is", "Was called", "Photos"), wrong)
 
 
 def _curve(page: Report, lesson: Lesson) -> None:
