@@ -38,7 +38,7 @@ def code_of(call: Callable[[], Any]) -> int:
         if code == INTERRUPTED:  # a later Typer catches Ctrl-C and says nothing
             _told("Interrupted.", code)
     except EdgecamError as error:
-        code = _told(str(error), 1)
+        code = _told("Interrupted.", INTERRUPTED) if _by_interrupt(error) else _told(str(error), 1)
     except (KeyboardInterrupt, typer.Abort):
         code = _told("Interrupted.", INTERRUPTED)
     except _UsageProblem as error:
@@ -54,9 +54,18 @@ def code_of(call: Callable[[], Any]) -> int:
             raise
         code = _reader_gone()
     except Exception as error:
+        if _by_interrupt(error):
+            return _told("Interrupted.", INTERRUPTED)
         full = isinstance(error, OSError) and error.errno in {errno.ENOSPC, errno.EDQUOT}
         code = _told(_disk_full(error), 1) if full else _told(_unexpected(error), 3)
     return code
+
+
+def _by_interrupt(error: BaseException | None) -> bool:
+    """Whether Ctrl-C lies behind it: compiled libraries turn one that meets them into their own error."""
+    while error is not None and not isinstance(error, KeyboardInterrupt):
+        error = error.__cause__ or error.__context__
+    return error is not None
 
 
 def _reader_gone() -> int:

@@ -11,8 +11,9 @@ import argparse
 import tempfile
 from contextlib import closing
 from dataclasses import replace
+from itertools import product
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 import torch
@@ -23,7 +24,7 @@ from edgecam_calibration.evaluate import Labelled
 from edgecam_calibration.intervals import wilson
 from edgecam_calibration.maps import cam_ious
 from edgecam_calibration.models import batches_of
-from edgecam_calibration.quantize import TENSORRT, Recipe, cached_calibration, cpu_profile
+from edgecam_calibration.quantize import PLAIN, TENSORRT, Recipe, cached_calibration, cpu_profile
 from edgecam_engines.engine import Features, Frames
 from edgecam_engines.geometry import fit_batch
 from edgecam_engines.head import Head
@@ -32,7 +33,8 @@ from edgecam_engines.photo import is_photo, read_photo
 from edgecam_training.backbone import lite0_classifier
 from edgecam_training.export import ready_to_run, write_graph
 
-SURE = 0.5  # of FP32's probability
+SURE: Final = 0.5  # of FP32's probability
+STEPS: Final = {"plain min-max": replace(PLAIN, ranges="min-max"), "default": Recipe()}
 
 
 class Classifier(nn.Module):
@@ -88,16 +90,28 @@ def main() -> None:
         said = head.probabilities(head.logits(truth))
         called, sure = said.argmax(axis=1), said.max(axis=1) >= SURE
         maps = head.cam(truth, called)
-        for profile in (TENSORRT, cpu_profile(), replace(cpu_profile(), reduce_range=True)):
+        profiles = (TENSORRT, cpu_profile(), replace(cpu_profile(), reduce_range=True))
+        for profile, (step, recipe) in product(
+            profiles, {"plain min-max": PLAIN, "default": Recipe()}.items()
+        ):
             path = Path(folder) / "int8.onnx"
-            calibration.write(profile, path, recipe=Recipe())
+            calibration.write(profile, path, recipe=recipe)
             given = features_of(path, frames, fuse=not profile.signed)
             same = head.logits(given).argmax(axis=1) == called
             ious = cam_ious(maps, head.cam(given, called), hw)
             name = "TensorRT, in float" if profile.signed else "CPU" + " 7 bit" * profile.reduce_range
-            rows.append(row(name, same, sure, ious))
-            documents.append(document(name, same, sure, ious))
-    header = ("profile", "agreement", "95 %", f"where FP32 is sure ({SURE:.0%})", "CAM IoU", "10th pct", "n")
+            rows.append([name, step, *row(same, sure, ious)])
+            documents.append({"profile": name, "step": step, **document(same, sure, ious)})
+    header = (
+        "profile",
+        "step",
+        "agreement",
+        "95 %",
+        f"where FP32 is sure ({SURE:.0%})",
+        "CAM IoU",
+        "10th pct",
+        "n",
+    )
     show(
         f"INT8 against FP32, 1,000 classes, {len(calibrators)} photos calibrate",
         header,
@@ -106,15 +120,14 @@ def main() -> None:
     )
 
 
-def row(name: str, same: Any, sure: Any, ious: Any) -> list[object]:
+def row(same: Any, sure: Any, ious: Any) -> list[object]:
     low, high = wilson(int(same.sum()), len(same))
     told = [f"{same.mean():.1%}", f"{low:.1%} to {high:.1%}", f"{same[sure].mean():.1%} (n {sure.sum()})"]
-    return [name, *told, f"{ious.mean():.3f}", f"{np.quantile(ious, 0.1):.3f}", len(same)]
+    return [*told, f"{ious.mean():.3f}", f"{np.quantile(ious, 0.1):.3f}", len(same)]
 
 
-def document(name: str, same: Any, sure: Any, ious: Any) -> dict[str, Any]:
+def document(same: Any, sure: Any, ious: Any) -> dict[str, Any]:
     return {
-        "profile": name,
         "agreement": float(same.mean()),
         "agreement_where_sure": float(same[sure].mean()),
         "cam_iou_mean": float(ious.mean()),

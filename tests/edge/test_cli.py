@@ -425,6 +425,16 @@ def test_every_kind_of_error_has_its_code(
     assert told.out == ""
 
 
+@pytest.mark.parametrize("error", [SourceError("It broke."), RuntimeError("SystemError in a library")])
+def test_an_error_that_an_interrupt_caused_is_an_interrupt(
+    capsys: pytest.CaptureFixture[str], error: Exception
+) -> None:
+    error.__context__ = ValueError("between")
+    error.__context__.__cause__ = KeyboardInterrupt()
+    assert code_of(error) == 130
+    assert capsys.readouterr().err == "Interrupted.\n"
+
+
 @pytest.mark.parametrize(("result", "code"), [(None, 0), (0, 0), (1, 1)])
 def test_what_the_command_returns_is_the_code(result: object, code: int) -> None:
     assert boundary.code_of(lambda: result) == code
