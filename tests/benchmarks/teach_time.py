@@ -23,7 +23,8 @@ from edgecam.commands.teach_folder import photos_in
 from edgecam_engines.bundle import open_bundle
 from edgecam_engines.engine import Engine
 from edgecam_engines.photo import is_photo, read_photo
-from edgecam_training.fewshot.teacher import Ways, open_teacher
+from edgecam_training.fewshot.lesson import Ways
+from edgecam_training.fewshot.teacher import open_teacher
 
 CLASSES, PHOTOS, SHOTS = 5, 20, 5
 STEPS = ("photos in, s", "head, s", "shots in, ms", "head again, ms")

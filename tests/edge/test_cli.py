@@ -21,7 +21,19 @@ from edgecam import boundary
 from edgecam_engines.bundle import MANIFEST
 from edgecam_engines.errors import SourceError
 
-COMMANDS = ("train", "build-engine", "lint", "eval", "bench", "run", "export", "doctor", "demo", "data")
+COMMANDS = (
+    "train",
+    "build-engine",
+    "lint",
+    "eval",
+    "bench",
+    "run",
+    "export",
+    "teach",
+    "doctor",
+    "demo",
+    "data",
+)
 HEAVY = ("torch", "torchvision", "cv2", "onnxruntime", "onnx", "matplotlib", "numpy")
 WAIT_S = 240
 

@@ -3,7 +3,8 @@
 import sys
 from pathlib import Path
 
-from edgecam_training.fewshot.teacher import Ways, open_teacher
+from edgecam_training.fewshot.lesson import Ways
+from edgecam_training.fewshot.teacher import open_teacher
 from fewshot.teach_kit import COLOURS, photo
 
 

@@ -15,8 +15,9 @@ from edgecam.threads import one_opencv_thread
 from edgecam_engines.bundle import open_bundle
 from edgecam_engines.console import emit, log, out
 from edgecam_engines.engine import Frame
+from edgecam_training.fewshot.lesson import Lesson, Ways
 from edgecam_training.fewshot.store import QUOTA_MB
-from edgecam_training.fewshot.teacher import Lesson, Teacher, Ways, look, open_teacher
+from edgecam_training.fewshot.teacher import Teacher, look, open_teacher
 
 Photo = tuple[Frame, str, str]  # a frame, its class, where it is from
 

@@ -16,7 +16,8 @@ from edgecam_engines.files import write_atomically
 from edgecam_engines.geometry import map_to
 from edgecam_engines.html import Report
 from edgecam_training.fewshot.example import Example
-from edgecam_training.fewshot.teacher import Lesson, Teacher
+from edgecam_training.fewshot.lesson import Lesson
+from edgecam_training.fewshot.teacher import Teacher
 
 SIDE: Final = 112  # pixels of a tile
 SHOWN: Final = 12  # photos a class

@@ -1,7 +1,7 @@
 """What a taught head must say of itself, in sentences; the page and the terminal print the same."""
 
 from edgecam_calibration.intervals import Estimate
-from edgecam_training.fewshot.teacher import Lesson
+from edgecam_training.fewshot.lesson import Lesson
 
 
 def sentences(lesson: Lesson) -> list[str]:

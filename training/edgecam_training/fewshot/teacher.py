@@ -11,10 +11,9 @@ A photo is on disk before `add` returns. A head is in use when `fit` returns: a 
 
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from datetime import datetime, timezone
 from pathlib import Path
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
 
 import numpy as np
 
@@ -24,7 +23,6 @@ from edgecam_engines.errors import BundleDamaged, BundleError, DataError
 from edgecam_engines.geometry import fit as fit_frame
 from edgecam_engines.taught import (
     DEFAULT,
-    Taught,
     current,
     folder_of,
     load_version,
@@ -34,53 +32,17 @@ from edgecam_engines.taught import (
 )
 from edgecam_engines.taught_lock import only_teacher
 from edgecam_training.fewshot.beside import Base
-from edgecam_training.fewshot.choose import AUTO
 from edgecam_training.fewshot.example import Example, make_example
 from edgecam_training.fewshot.extract import engine_key, examples_of, features_of, see_again, stale
-from edgecam_training.fewshot.figures import Figures, document, figures_of
-from edgecam_training.fewshot.fit import Fitted, Taken, fit_head
+from edgecam_training.fewshot.figures import document, figures_of
+from edgecam_training.fewshot.fit import Taken, fit_head
 from edgecam_training.fewshot.known import base_of, golden_features
-from edgecam_training.fewshot.reject import MAX_FALSE_REJECT
+from edgecam_training.fewshot.lesson import Added, Lesson, Undone, Ways
 from edgecam_training.fewshot.store import QUOTA_MB, Store, open_store
 
 SAME: Final = 0.1  # of a photo's features' length: nearer to another it shows the same thing the same way.
 # Measured: between two photos of 2,640 at least 0.13, between FP32 and INT8 of one photo 0.04.
 VERSIONS_KEPT: Final = 20
-
-
-@dataclass(frozen=True)
-class Ways:
-    """How a head is fitted. Kept with each version, so that the next one is fitted alike."""
-
-    method: str = AUTO
-    alone: bool = False  # without the classes that the bundle was built with
-    max_false_reject: float = MAX_FALSE_REJECT
-
-
-class Added(NamedTuple):
-    """What became of a photo."""
-
-    example: Example
-    was: str | None  # the class that the very same photo had before; None: it is new
-    like: str | None  # the id of another photo of its class that shows the same; None: none does
-
-
-class Lesson(NamedTuple):
-    """A head that was fitted and is in use."""
-
-    taught: Taught
-    fitted: Fitted
-    taken: Taken
-    figures: Figures
-    ids: list[str]  # of the photos in `taken`
-
-
-class Undone(NamedTuple):
-    """What undo went back to."""
-
-    version: int | None  # None: the head is gone, as it was before anything was taught
-    photos: int  # in use now
-    missing: list[str]  # ids of photos that could not be brought back
 
 
 class Teacher:
