@@ -97,6 +97,15 @@ def test_old_and_new_classes_are_told_apart_however_loud_the_old_head_is(seed: i
         assert (found.head.logits(features(new.pooled)).argmax(axis=1) >= 2).mean() > 0.9
 
 
+@pytest.mark.parametrize("shots", [1, 2])
+def test_one_or_two_photos_a_class_are_enough_to_be_named_beside_old_ones(shots: int) -> None:
+    for seed in range(6):
+        base, new = old_base(seed), taken(seed, counts=(shots,) * 3)
+        found = fit_head(new, base=base)
+        assert (found.head.logits(features(new.pooled)).argmax(axis=1) == 2 + new.labels).all()
+        assert (found.head.logits(features(base.pooled)).argmax(axis=1) < 2).mean() > 0.8
+
+
 def test_one_new_class_is_told_from_old_ones_by_their_photos() -> None:
     base, new = old_base(3), taken(3, counts=(5,))
     found = fit_head(new, base=base)

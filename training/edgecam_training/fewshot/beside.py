@@ -25,6 +25,7 @@ from edgecam_training.fewshot.learned import Floats, Keys, Labels, Learned, judg
 
 CLAIMED: Final = 0.2  # of the new classes' left-out photos
 FEWEST_OLD: Final = 8  # photos of old classes, to balance by them
+FEWEST_NEW: Final = 4  # photos a new class, at the median, to leave some out
 LOUDER: Final = (1.0, 2.0, 4.0, 8.0)
 
 
@@ -70,13 +71,14 @@ def put_beside(learned: Learned, pooled: Floats, labels: Labels, k: int, base: B
     alike = np.linalg.norm(old_weight, axis=1).mean() / length if length > 0 else 1.0
     others = learned.held_out[len(pooled) :]
     against = (others[:, :k] - others[:, k:]).max(axis=1) if rest.shape[1] else np.zeros(0)
-    old = base.logits(pooled)
-    times, moved = _balance(
-        _Sides(
-            alike * new.max(axis=1), old.max(axis=1), alike * against, base.logits(base.pooled).max(axis=1)
-        ),
-        labels,
-    )
+    at, claims = judged(labels), new.max(axis=1)
+    few = not at.any() or np.median(np.bincount(labels)) < FEWEST_NEW
+    if few:  # what the head says of the photos it was fitted to has to do
+        at, claims = np.ones_like(at), (pooled @ weight.T + bias).max(axis=1)
+        against = (base.pooled @ weight.T + bias).max(axis=1) if rest.shape[1] else against
+    old, known = base.logits(pooled), base.logits(base.pooled).max(axis=1)
+    sides = _Sides(alike * claims[at], old[at].max(axis=1), alike * against, known)
+    times, moved = _balance(sides, few)
     gain = alike * times
     return Learned(
         learned.method,
@@ -89,7 +91,7 @@ def put_beside(learned: Learned, pooled: Floats, labels: Labels, k: int, base: B
 
 
 class _Sides(NamedTuple):
-    """The highest logits of left-out photos: what new classes say of them, and what old ones do."""
+    """The highest logits of photos (left out if there are enough), by new classes and by old ones."""
 
     new_by_new: Floats  # (n,)
     new_by_old: Floats  # (n,)
@@ -97,19 +99,16 @@ class _Sides(NamedTuple):
     old_by_old: Floats  # (m,)
 
 
-def _balance(sides: _Sides, labels: Labels) -> tuple[float, float]:
+def _balance(sides: _Sides, few: bool) -> tuple[float, float]:
     """How many times louder the new classes are to be, and what to add then.
 
-    Nothing is changed where too few photos can be left out to tell.
+    Nothing is changed where there are `few` photos of new classes and of old ones.
     """
-    at = judged(labels)
-    if not at.any() or np.median(np.bincount(labels)) < 4:
-        return 1.0, 0.0
     if len(sides.old_by_new) < FEWEST_OLD:
-        return 1.0, float(-np.quantile((sides.new_by_new - sides.new_by_old)[at], CLAIMED))
+        return 1.0, 0.0 if few else float(-np.quantile(sides.new_by_new - sides.new_by_old, CLAIMED))
     found = {}
     for times in LOUDER:
-        lead = (times * sides.new_by_new - sides.new_by_old)[at]
+        lead = times * sides.new_by_new - sides.new_by_old
         found[times] = _cut(lead, times * sides.old_by_new - sides.old_by_old)
     times = min(LOUDER, key=lambda each: (round(found[each][1], 9), each))
     return times, -found[times][0]
