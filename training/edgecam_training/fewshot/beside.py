@@ -72,7 +72,7 @@ def put_beside(learned: Learned, pooled: Floats, labels: Labels, k: int, base: B
     others = learned.held_out[len(pooled) :]
     against = (others[:, :k] - others[:, k:]).max(axis=1) if rest.shape[1] else np.zeros(0)
     at, claims = judged(labels), new.max(axis=1)
-    few = not at.any() or np.median(np.bincount(labels)) < FEWEST_NEW
+    few = bool(not at.any() or np.median(np.bincount(labels)) < FEWEST_NEW)
     if few:  # what the head says of the photos it was fitted to has to do
         at, claims = np.ones_like(at), (pooled @ weight.T + bias).max(axis=1)
         against = (base.pooled @ weight.T + bias).max(axis=1) if rest.shape[1] else against
