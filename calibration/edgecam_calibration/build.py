@@ -35,6 +35,8 @@ from edgecam_engines.engine import Engine
 from edgecam_engines.errors import BackendUnavailable, DataError, EngineError
 from edgecam_engines.onnxruntime import OnnxRuntimeEngine
 from edgecam_engines.place import WorkFolder, check_out, swap_in
+from edgecam_engines.taught import FOLDER, carry_taught
+from edgecam_engines.taught_lock import only_teacher
 
 CALIBRATION_PHOTOS: Final = 128
 RETRIED: Final = "so INT8 as it was trained (--qat) is tried next"
@@ -152,8 +154,24 @@ def build_engine(
         shipped = replace(opened, head=replace(opened.head, temperature=best.temperature))
         write_bundle(folder, shipped, models, gate, reference, verdicts, calibrators)
         stack.close()
-        swap_in(folder, out)
+        _swap_in(folder, out)
     return Built(open_bundle(out), best, verdicts)
+
+
+def _swap_in(folder: Path, out: Path) -> None:
+    """Put the bundle in its place, with what was taught to the one that stands there."""
+    if not (out / FOLDER).is_dir():
+        swap_in(folder, out)
+        return
+    with only_teacher(out, wait=True):
+        names = carry_taught(out, folder)
+        swap_in(folder, out)
+    for name in names:
+        log.print(
+            f"The head {name!r} was taught to the bundle before. Fit it to this one, from its photos:\n"
+            f"    edgecam teach {out} --head {name}",
+            markup=False,
+        )
 
 
 def _backend(asked: str) -> str:

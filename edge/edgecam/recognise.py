@@ -51,7 +51,8 @@ def recognise_all(
     """The answers about frames of any sizes, in one call of the engine. Raises EngineError as `recognise`."""
     views = [geometry.fit(look.view(), engine.input_hw) for look in looks]
     features = engine.infer(views[0][None] if len(views) == 1 else np.stack(views))
-    probabilities = head.probabilities(head.logits(features))
+    logits = head.logits(features)
+    probabilities, known = head.probabilities(logits), head.known(features, logits)
     for look, row in zip(looks, probabilities, strict=True):
         if not np.isfinite(row).all():
             raise EngineError(
@@ -60,7 +61,9 @@ def recognise_all(
                 f"`edgecam build-engine --precision fp32`."
             )
     return [
-        _answer(look, features[i : i + 1], probabilities[i], engine.input_hw, head, threshold, now)
+        _answer(
+            look, features[i : i + 1], probabilities[i], bool(known[i]), engine.input_hw, head, threshold, now
+        )
         for i, look in enumerate(looks)
     ]
 
@@ -69,6 +72,7 @@ def _answer(
     look: Look,
     features: Features,
     probabilities: NDArray[np.float32],
+    fits: bool,
     input_hw: tuple[int, int],
     head: Head,
     threshold: float,
@@ -76,7 +80,7 @@ def _answer(
 ) -> Result:
     top = tuple(head.ranked(probabilities, TOP))
     box, heat = None, None
-    known = top[0].confidence >= threshold
+    known = fits and top[0].confidence >= threshold
     if known:
         box, heat = _where(head.cam(features, [top[0].class_index])[0], input_hw, look)
     shot = look.shot
@@ -93,6 +97,7 @@ def _answer(
         probabilities=probabilities,
         classes=head.classes,
         camera=look.camera,
+        rejected=not fits,
     )
 
 

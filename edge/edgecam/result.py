@@ -30,6 +30,7 @@ class Result(NamedTuple):
     frame_confidence: float | None = None  # of this frame's own best class; None as above
     probabilities: NDArray[np.float32] | None = None  # (classes,), this frame's own, never smoothed
     classes: tuple[str, ...] = ()  # names for `probabilities`, in their order
+    rejected: bool = False  # the class head takes it for none of its classes, however probable one is
 
 
 def as_json(result: Result) -> dict[str, Any]:

@@ -16,6 +16,7 @@ from edgecam_engines.golden import ANSWERS, Golden, load_golden
 from edgecam_engines.head import Head, load_head
 from edgecam_engines.manifest_form import check_form
 from edgecam_engines.swap import recover
+from edgecam_engines.taught import HeadWatch, load_taught, taught_names
 
 SCHEMA: Final = 1
 MANIFEST: Final = "manifest.json"
@@ -129,21 +130,41 @@ class Bundle:
         except BundleError:
             return False
 
+    @property
+    def network(self) -> str:
+        """SHA-256 of the FP32 graph: heads that were taught are for this network, in any precision."""
+        return self.manifest.files[self.manifest.models["fp32"]]["sha256"]
+
+    @property
+    def heads(self) -> list[str]:
+        """Names for `head`: those it was built with, then those that were taught."""
+        own = list(self.manifest.heads)
+        return own + [name for name in taught_names(self.path) if name not in own]
+
+    def watch(self, name: str) -> HeadWatch:
+        """What tells a running loop that a taught head was changed. Raises BundleError."""
+        return HeadWatch(self.path, name, self.network)
+
     def head(self, name: str | None = None) -> Head:
-        """Load a class head by name; without one, the bundle's default."""
+        """Load a class head by name, taught ones too; without one, the bundle's default."""
         chosen = name or self.manifest.head
-        if chosen not in self.manifest.heads:
-            raise BundleError(
-                f"{self.path.name} has no head {chosen!r}. It has: {', '.join(self.manifest.heads)}."
-            )
-        file = self.path / self.manifest.heads[chosen]
-        head = load_head(file, self.digests[file])
+        head = self._own(chosen) if chosen in self.manifest.heads else self._taught(chosen)
         if head.weight.shape[1] != self.manifest.feature_dhw[0]:
             raise BundleDamaged(
                 f"The head {chosen!r} of {self.path.name} reads {head.weight.shape[1]} features; its engine "
                 f"gives {self.manifest.feature_dhw[0]}.\n{_MEND}"
             )
         return head
+
+    def _own(self, name: str) -> Head:
+        file = self.path / self.manifest.heads[name]
+        return load_head(file, self.digests[file])
+
+    def _taught(self, name: str) -> Head:
+        found = load_taught(self.path, name, self.network) if name in self.heads else None
+        if found is None:
+            raise BundleError(f"{self.path.name} has no head {name!r}. It has: {', '.join(self.heads)}.")
+        return found.head
 
 
 def write_manifest(folder: Path, about: Mapping[str, Any]) -> Manifest:

@@ -16,6 +16,8 @@ from numpy.typing import NDArray
 from edgecam_engines.engine import Features
 from edgecam_engines.errors import BundleDamaged
 from edgecam_engines.files import read_checked, write_atomically
+from edgecam_engines.remembered import Remembered, remembered_of
+from edgecam_engines.unknown import Rejection, rejection_of
 
 FloatArray = NDArray[np.float32]
 _LIMIT: Final = 256 << 20  # bytes; 21,000 classes of 1,280 features have 108 million
@@ -37,6 +39,8 @@ class Head:
     bias: FloatArray  # (classes,)
     classes: tuple[str, ...]
     temperature: float = 1.0  # logits are divided by it before the softmax
+    unknown: Rejection | None = None  # when what is seen is none of the classes; None: never asked
+    remembered: Remembered | None = None  # what is not linear in it; the maps do not show that
 
     def __post_init__(self) -> None:
         k = len(self.classes)
@@ -45,13 +49,32 @@ class Head:
                 f"A head needs two classes or more and one row and bias for each: {k} names, "
                 f"weight {self.weight.shape}, bias {self.bias.shape}."
             )
+        if self.remembered is not None and (
+            self.remembered.values.shape[1] != k or len(self.remembered.mean) != self.weight.shape[1]
+        ):
+            raise ValueError("What the head remembers is of other classes or other features.")
         if not 1e-30 < self.temperature < 1e30:  # inside what float32 can divide by
             raise ValueError(f"The temperature must be above 0 and finite, not {self.temperature}.")
 
     def logits(self, features: Features) -> FloatArray:
         """(n, d, gh, gw) -> (n, classes)."""
         pooled = features.mean(axis=(2, 3), dtype=np.float32)
-        return np.asarray(pooled @ self.weight.T + self.bias, dtype=np.float32)
+        linear = pooled @ self.weight.T + self.bias
+        if self.remembered is not None:
+            linear = linear + self.remembered.logits(pooled)
+        return np.asarray(linear, dtype=np.float32)
+
+    @property
+    def exact_maps(self) -> bool:
+        """Whether mean(map) + bias is the logit. Otherwise a map leaves out what the head remembers."""
+        return self.remembered is None
+
+    def known(self, features: Features, logits: FloatArray) -> NDArray[np.bool_]:
+        """Whether each is any of the classes, (n,); with no rejection, always. `logits` are of `features`."""
+        if self.unknown is None:
+            return np.ones(len(features), np.bool_)
+        pooled = features.mean(axis=(2, 3), dtype=np.float32)
+        return self.unknown.known(pooled, logits / np.float32(self.temperature))
 
     def probabilities(self, logits: FloatArray) -> FloatArray:
         """Softmax of logits / temperature, (n, classes) -> (n, classes)."""
@@ -79,6 +102,11 @@ def save_head(head: Head, path: Path) -> None:
     about = {"classes": json.dumps(head.classes), "temperature": repr(head.temperature)}
     pairs = (("weight", head.weight), ("bias", head.bias))
     tensors = {name: np.ascontiguousarray(values, dtype=np.float32) for name, values in pairs}
+    if head.unknown is not None:
+        about |= {"unknown": head.unknown.kind, "unknown_threshold": repr(head.unknown.threshold)}
+        tensors |= head.unknown.tensors()
+    if head.remembered is not None:
+        tensors |= head.remembered.tensors()
     write_atomically(path, save(tensors, metadata=about))
 
 
@@ -99,7 +127,11 @@ def load_head(path: Path, sha256: str | None = None) -> Head:
             bias=_float32(tensors["bias"]),
             classes=_names(about["classes"]),
             temperature=float(about["temperature"]),
+            unknown=_unknown(about, tensors),
+            remembered=remembered_of(tensors),
         )
+        if head.unknown is not None and len(head.unknown.metric.mean) not in {0, head.weight.shape[1]}:
+            raise ValueError("its metric reads other features than its weights")
         if not (np.isfinite(head.weight).all() and np.isfinite(head.bias).all()):
             raise ValueError("it holds values that are not finite")
     except (SafetensorError, KeyError, ValueError, TypeError, OSError, RecursionError) as error:
@@ -108,6 +140,12 @@ def load_head(path: Path, sha256: str | None = None) -> Head:
             f"Copy the bundle again, or build it again with `edgecam build-engine`."
         ) from error
     return head
+
+
+def _unknown(about: dict[str, Any], tensors: dict[str, FloatArray]) -> Rejection | None:
+    if "unknown" not in about:
+        return None
+    return rejection_of(about["unknown"], float(about["unknown_threshold"]), tensors)
 
 
 def _metadata(content: bytes) -> dict[str, Any]:

@@ -30,6 +30,7 @@ COMMANDS = (
     "run",
     "devices",
     "export",
+    "teach",
     "doctor",
     "demo",
     "data",

@@ -245,3 +245,12 @@ def test_what_is_recognised_can_be_decided(fixed_bundle) -> None:  # noqa: ANN00
     assert told[0].best.box is not None
     assert decided.result.probabilities is not None
     assert decided.result.probabilities.sum() == pytest.approx(1)
+
+
+def test_what_fits_no_class_is_unknown_whatever_the_frames_before_it_were() -> None:
+    decider = Decider(CLASSES, smooth="ema:0.1", event_after=1)
+    first = decider.decide(picture(0), answer(sure(1), 0))
+    assert first.result.label == CLASSES[1]
+    strange = decider.decide(picture(1), answer(sure(1), 1)._replace(rejected=True, box=None, heat=None))
+    assert (strange.result.label, strange.result.frame_label, strange.result.box) == (UNKNOWN, UNKNOWN, None)
+    assert decider.decide(picture(2), answer(sure(1), 2)).result.label == CLASSES[1]

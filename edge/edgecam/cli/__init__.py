@@ -3,7 +3,7 @@
 import typer
 
 from edgecam.boundary import guarded
-from edgecam.cli import building, datasets, measuring, running, starting, training
+from edgecam.cli import building, datasets, measuring, running, starting, teaching, training
 
 app = typer.Typer(
     name="edgecam",
@@ -21,6 +21,7 @@ app.command()(measuring.bench)
 app.command(cls=running.Grouped)(running.run)
 app.command()(running.devices)
 app.command()(building.export)
+app.command()(teaching.teach)
 app.command()(starting.doctor)
 app.command()(starting.demo)
 

@@ -107,7 +107,8 @@ class Decider:
     def _shown(self, result: Result, probabilities: NDArray[np.float32]) -> tuple[Result, int | None]:
         """The result as decided, and the class that it names."""
         smoothed = self._smoother.add(probabilities, result.frame)
-        named = self._hysteresis.name(*smoothed)
+        # What fits no class is unknown at once: frames before it showed something else.
+        named = None if result.rejected else self._hysteresis.name(*smoothed)
         order = np.argsort(-smoothed.probabilities, kind="stable")[:TOP]
         top = tuple(Ranked(int(k), self._classes[k], float(smoothed.probabilities[k])) for k in order)
         # A map is of the frame's own best class.
@@ -120,7 +121,7 @@ class Decider:
             top=top,
         )
         if self._remembers:
-            alone = self._hysteresis.alone(probabilities)
+            alone = None if result.rejected else self._hysteresis.alone(probabilities)
             shown = shown._replace(
                 frame_label=UNKNOWN if alone is None else self._classes[alone],
                 frame_confidence=float(probabilities.max()),

@@ -22,6 +22,11 @@ def append_head(model: Any, head: Head, *, probabilities: bool) -> Any:
     from onnx import TensorProto, helper, numpy_helper
     from onnxruntime.transformers.onnx_model import OnnxModel
 
+    if head.remembered is not None:
+        raise EngineError(
+            "This head remembers photos (method cache), which is more than a graph's one matrix can hold.\n"
+            "Fit it by another method first:\n    edgecam teach BUNDLE --method auto"
+        )
     graph = model.graph
     n, d, gh, gw = _feature_shape(graph)
     if isinstance(d, int) and d != head.weight.shape[1]:
