@@ -1,9 +1,14 @@
-"""Whether a text has the form that a setting asks for. What it means is read where it is used."""
+"""Whether a text has the form that a setting asks for."""
 
 import re
+from collections.abc import Callable
 from ipaddress import ip_address
 from typing import Final
-from urllib.parse import urlsplit
+
+from edgecam.decisions.smooth import open_smoother
+from edgecam.decisions.thresholds import parse_levels
+from edgecam.mqtt.address import parse_broker
+from edgecam_engines.errors import EdgecamError
 
 _NUMBER: Final = r"\d*\.?\d+(?:e[+-]?\d+)?"
 _DECIMAL: Final = re.compile(r"\d*\.?\d+")
@@ -17,7 +22,6 @@ _ADDRESS: Final = re.compile(r"(?:(?P<host>\[[0-9A-Fa-f:.]+\]|[^\s:/@\[\]]*):)?(
 _PASSWORD: Final = re.compile(
     r"(?i)[a-z][a-z0-9+.-]*://(\S*:\S*@|\S*[?&#][^=&\s]*(pass|pwd|token|secret|key|auth)[^=&\s]*=)"
 )
-_CONSENSUS: Final = re.compile(r"([0-9]{1,3})/([0-9]{1,3})")
 
 
 def numbers(text: str, separator: str) -> list[float]:
@@ -38,20 +42,12 @@ def is_roi(text: str) -> bool:
 
 def is_smoothing(text: str) -> bool:
     """none, ema:WEIGHT or consensus:K/N."""
-    kind, _, how = text.partition(":")
-    if kind == "ema":
-        weights = numbers(how, "/")
-        return len(weights) == 1 and 0 < weights[0] <= 1
-    if kind == "consensus":
-        both = _CONSENSUS.fullmatch(how)
-        return both is not None and int(both[2]) < 2 * int(both[1]) <= 2 * int(both[2])
-    return text == "none"
+    return _is_read(open_smoother, text)
 
 
 def is_hysteresis(text: str) -> bool:
     """ON or ON/OFF, shares with OFF not above ON."""
-    found = numbers(text, "/")
-    return len(found) in {1, 2} and 0 <= found[-1] <= found[0] <= 1
+    return _is_read(lambda levels: parse_levels(levels, "thresholds"), text)
 
 
 def is_alarm(text: str) -> bool:
@@ -79,19 +75,7 @@ def is_loopback(address: str) -> bool:
 
 def is_broker(text: str) -> bool:
     """mqtt:// or mqtts:// with a host; never with a password."""
-    try:
-        parts = urlsplit(text)
-        sound = parts.port is None or parts.port > 0
-    except ValueError:
-        return False
-    plain = not (parts.query or parts.fragment or re.search(r"\s", text))
-    return (
-        parts.scheme in {"mqtt", "mqtts"}
-        and bool(parts.hostname)
-        and sound
-        and plain
-        and parts.password is None
-    )
+    return not re.search(r"\s", text) and _is_read(parse_broker, text)
 
 
 def holds_password(uri: str) -> bool:
@@ -108,5 +92,13 @@ def _is_ip(text: str) -> bool:
     try:
         ip_address(text)
     except ValueError:
+        return False
+    return True
+
+
+def _is_read(read: Callable[[str], object], text: str) -> bool:
+    try:
+        read(text)
+    except EdgecamError:
         return False
     return True

@@ -38,7 +38,7 @@ def parse_broker(uri: str) -> Broker:
             "Put the password into a file that only you can read and name that: --mqtt-password-file FILE,\n"
             "or into the environment: EDGECAM_MQTT_PASSWORD. Leave `:password` out of the address."
         )
-    if parts.scheme not in PORTS or not parts.hostname:
+    if parts.scheme not in PORTS or not parts.hostname or port == 0:
         raise OutputError(f"{uri!r} is not the address of an MQTT broker.\n{TRY}")
     if parts.query or parts.fragment:
         raise OutputError(f"An MQTT address has no part behind `?` or `#`: {uri!r}.\n{TRY}")
