@@ -48,12 +48,15 @@ class Noting:
 def test_a_frame_is_kept_exactly_if_it_lies_around_an_event(
     pump: int, spans: list[tuple[int, int]], late: int
 ) -> None:
-    """Each event: its first frame and how many more show it. All are told so many frames late."""
+    """Each event: its first frame and how many more show it. All are told so many frames late.
+
+    In the order in which they began, as one camera tells them: what was let go for one cannot come back.
+    """
     clips: list[list[int]] = []
     noting = type("Noting", (Noting,), {"clips": clips})
     told: dict[int, list[tuple[str, int, int]]] = {}
     wanted = set()
-    for name, (first, more) in enumerate(spans):
+    for name, (first, more) in enumerate(sorted(spans)):
         last = min(first + more, FRAMES - 1)
         told.setdefault(min(first + late, FRAMES - 1), []).append(("start", name, first))
         # It is over when it was gone for as long as it takes to tell; until then every frame is kept.
