@@ -35,8 +35,8 @@ from edgecam_engines.engine import Engine
 from edgecam_engines.errors import BackendUnavailable, DataError, EngineError
 from edgecam_engines.onnxruntime import OnnxRuntimeEngine
 from edgecam_engines.place import WorkFolder, check_out, swap_in
-from edgecam_engines.taught import FOLDER, carry_taught
-from edgecam_engines.taught_lock import only_teacher
+from edgecam_engines.taught.lock import only_teacher
+from edgecam_engines.taught.versions import FOLDER, carry_taught
 
 CALIBRATION_PHOTOS: Final = 128
 RETRIED: Final = "so INT8 as it was trained (--qat) is tried next"
@@ -177,14 +177,14 @@ def _swap_in(folder: Path, out: Path) -> None:
 def _backend(asked: str) -> str:
     if asked != "auto":
         if is_tensorrt(asked):
-            from edgecam_engines.cuda import open_cuda
+            from edgecam_engines.cuda.find import open_cuda
 
             open_cuda()  # raises BackendUnavailable with what is missing
         elif asked not in BACKENDS or asked == "fixed":
             names = ", ".join(name for name in BACKENDS if name != "fixed")
             raise BackendUnavailable(f"There is no back end {asked!r} to build for. Choose auto, {names}.")
         return asked
-    from edgecam_engines.cuda import probe
+    from edgecam_engines.cuda.find import probe
 
     found = probe()
     if found.device is None:

@@ -146,7 +146,7 @@ def _onnxruntime() -> OnnxRuntime:
 
 
 def _cuda() -> tuple[str, str]:
-    from edgecam_engines.cuda import probe
+    from edgecam_engines.cuda.find import probe
 
     device, reason = probe()
     if device is None:

@@ -34,9 +34,9 @@ def open_onnxruntime_cuda(model: Model) -> Engine:
 
 
 def open_onnxruntime_tensorrt(model: Model) -> Engine:
-    from edgecam_engines.cuda import device_key
+    from edgecam_engines.cuda.find import device_key
     from edgecam_engines.providers import TENSORRT, tensorrt_options
-    from edgecam_engines.tensorrt_graph import cast_first
+    from edgecam_engines.tensorrt.graph import cast_first
 
     cache = model.plans / device_key()  # asks CUDA first: TensorRT's libraries crash without a device
     cache.mkdir(parents=True, exist_ok=True)
@@ -50,7 +50,7 @@ def open_onnxruntime_openvino(model: Model) -> Engine:
 
 
 def open_tensorrt(model: Model) -> Engine:
-    from edgecam_engines.tensorrt import open_plan
+    from edgecam_engines.tensorrt.opener import open_plan
 
     return open_plan(model)
 
@@ -59,7 +59,7 @@ def open_on_dla(core: int) -> Callable[[Model], Engine]:
     """TensorRT on a core of a Jetson's deep learning accelerator, with the GPU for what that cannot do."""
 
     def open_dla(model: Model) -> Engine:
-        from edgecam_engines.tensorrt import open_plan
+        from edgecam_engines.tensorrt.opener import open_plan
 
         return open_plan(model, dla=core)
 

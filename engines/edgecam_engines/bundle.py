@@ -16,7 +16,7 @@ from edgecam_engines.golden import ANSWERS, Golden, load_golden
 from edgecam_engines.head import Head, load_head
 from edgecam_engines.manifest_form import check_form
 from edgecam_engines.swap import recover
-from edgecam_engines.taught import HeadWatch, load_taught, taught_names
+from edgecam_engines.taught.versions import HeadWatch, load_taught, taught_names
 
 SCHEMA: Final = 1
 MANIFEST: Final = "manifest.json"

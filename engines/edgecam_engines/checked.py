@@ -91,9 +91,9 @@ def _cpu(model: Model) -> Device:
 
 
 def _gpu(model: Model) -> Device:
-    from edgecam_engines.cuda import device_key, open_cuda
-    from edgecam_engines.tensorrt import plan_path
-    from edgecam_engines.tensorrt_plan import sidecar_path
+    from edgecam_engines.cuda.find import device_key, open_cuda
+    from edgecam_engines.tensorrt.opener import plan_path
+    from edgecam_engines.tensorrt.plan import sidecar_path
 
     _, gpu = open_cuda()
     plan = sidecar_path(plan_path(model, gpu))

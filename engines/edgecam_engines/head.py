@@ -16,8 +16,8 @@ from numpy.typing import NDArray
 from edgecam_engines.engine import Features
 from edgecam_engines.errors import BundleDamaged
 from edgecam_engines.files import read_checked, write_atomically
-from edgecam_engines.remembered import Remembered, remembered_of
-from edgecam_engines.unknown import Rejection, rejection_of
+from edgecam_engines.taught.remembered import Remembered, remembered_of
+from edgecam_engines.taught.unknown import Rejection, rejection_of
 
 FloatArray = NDArray[np.float32]
 _LIMIT: Final = 256 << 20  # bytes; 21,000 classes of 1,280 features have 108 million

@@ -10,7 +10,7 @@ from edgecam_calibration.build import _swap_in
 from edgecam_engines.bundle import open_bundle
 from edgecam_engines.errors import BundleError
 from edgecam_engines.head import Head
-from edgecam_engines.taught import folder_of, save_version
+from edgecam_engines.taught.versions import folder_of, save_version
 
 
 def test_what_was_taught_comes_along_and_is_told_to_be_fitted_again(

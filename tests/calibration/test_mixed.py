@@ -26,7 +26,7 @@ from edgecam_calibration.quantize import TENSORRT, Profile, cpu_profile
 from edgecam_calibration.run import Run
 from edgecam_engines.engine import Features, Frames
 from edgecam_engines.onnxruntime import OnnxRuntimeEngine
-from edgecam_engines.tensorrt_build import CPU_TARGET, build_plan
+from edgecam_engines.tensorrt.build import CPU_TARGET, build_plan
 
 NAMES = [f"body.{k}.0" for k in range(5)]
 RUINED = 2

@@ -21,7 +21,7 @@ from edgecam_calibration.quantization.layers import LayerError, cosine, sqnr_db,
 from edgecam_calibration.quantization.observe import SAMPLE, Observations, observe
 from edgecam_calibration.quantization.pairs import quantized_tensors
 from edgecam_calibration.quantize import DEFAULT, TENSORRT, Calibration, cached_calibration
-from edgecam_engines.tensorrt_dla import read_scales
+from edgecam_engines.tensorrt.dla import read_scales
 
 
 @pytest.fixture(scope="module")

@@ -22,7 +22,7 @@ from edgecam_calibration.run import Run
 from edgecam_engines.engine import Frames
 from edgecam_engines.errors import DataError, EngineError
 from edgecam_engines.onnxruntime import OnnxRuntimeEngine
-from edgecam_engines.tensorrt_build import CPU_TARGET, build_plan
+from edgecam_engines.tensorrt.build import CPU_TARGET, build_plan
 from engines.trt_models import small_model
 
 X86 = "vendor_id\t: {vendor}\nflags\t\t: fpu sse sse2 avx2 {more}\n"

@@ -12,7 +12,7 @@ import pytest
 from onnx import TensorProto, helper
 
 from edgecam_engines.backends import BACKENDS, Model, open_engine
-from edgecam_engines.cuda import probe
+from edgecam_engines.cuda.find import probe
 from edgecam_engines.engine import Engine, Frames
 from edgecam_engines.errors import EngineError
 from edgecam_engines.providers import OPENVINO

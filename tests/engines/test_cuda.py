@@ -8,11 +8,11 @@ from typing import Any
 import numpy as np
 import pytest
 
-from edgecam_engines import cuda_python as cuda_module
-from edgecam_engines.cuda import device_key, open_cuda, probe
-from edgecam_engines.cuda_calls import Device
-from edgecam_engines.cuda_pycuda import PyCuda
-from edgecam_engines.cuda_python import CudaPython
+from edgecam_engines.cuda import nvidia as cuda_module
+from edgecam_engines.cuda.calls import Device
+from edgecam_engines.cuda.find import device_key, open_cuda, probe
+from edgecam_engines.cuda.nvidia import CudaPython
+from edgecam_engines.cuda.pycuda import PyCuda
 from edgecam_engines.errors import BackendUnavailable, EngineError
 
 ORIN = Device("Orin", "8.7", integrated=True, driver="12.6", runtime="12.9", binding="cuda-python")

@@ -14,7 +14,7 @@ from onnx import TensorProto, helper, numpy_helper
 from edgecam_engines.errors import EngineError
 from edgecam_engines.lint import Finding, lint_model, lint_with_parser, told
 from edgecam_engines.lint.operators import UNSUPPORTED
-from edgecam_engines.tensorrt_build import CPU_TARGET, build_plan
+from edgecam_engines.tensorrt.build import CPU_TARGET, build_plan
 from engines.trt_models import PRECISIONS, small_model, write_model, write_quantized
 
 

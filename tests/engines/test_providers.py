@@ -16,7 +16,7 @@ from edgecam_engines.backends import Model, open_engine
 from edgecam_engines.errors import BackendUnavailable, EngineError
 from edgecam_engines.onnxruntime import OnnxRuntimeEngine
 from edgecam_engines.providers import CPU, CUDA, OPENVINO, TENSORRT, open_session
-from edgecam_engines.tensorrt_graph import cast_first
+from edgecam_engines.tensorrt.graph import cast_first
 from engines.trt_models import by_onnxruntime, frames, small_model
 
 CONTENT = small_model().SerializeToString()

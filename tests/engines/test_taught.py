@@ -10,16 +10,16 @@ from edge.loop_kit import CLASSES, make_bundle, scene
 from edgecam.recognise import recognise
 from edgecam.result import UNKNOWN
 from edgecam.sources.source import Shot
-from edgecam_engines import taught
 from edgecam_engines.bundle import open_bundle
 from edgecam_engines.errors import BundleDamaged, BundleError, EngineError, OutputError
 from edgecam_engines.export.graph import append_head
 from edgecam_engines.fixed import FixedEngine
 from edgecam_engines.head import Head, load_head, save_head
-from edgecam_engines.remembered import Remembered
 from edgecam_engines.swap import replace_folder
-from edgecam_engines.taught_lock import only_teacher
-from edgecam_engines.unknown import Metric, Rejection, energy
+from edgecam_engines.taught import versions as taught
+from edgecam_engines.taught.lock import only_teacher
+from edgecam_engines.taught.remembered import Remembered
+from edgecam_engines.taught.unknown import Metric, Rejection, energy
 
 
 def head(shift: float = 0.0, names: tuple[str, ...] = ("cup", "mug")) -> Head:

@@ -10,14 +10,14 @@ import onnx
 import pytest
 from onnx import TensorProto, helper
 
-from edgecam_engines import tensorrt_build
-from edgecam_engines.cuda_calls import Device
+from edgecam_engines.cuda.calls import Device
 from edgecam_engines.errors import BackendUnavailable, BuildFailed, EngineError, OutputError, StalePlan
 from edgecam_engines.files import sha256_of
-from edgecam_engines.tensorrt_build import CPU_TARGET, build_plan, target_of
-from edgecam_engines.tensorrt_graph import cast_first
-from edgecam_engines.tensorrt_plan import Sidecar, layers_path, log_path, read_sidecar, sidecar_path
-from edgecam_engines.tensorrt_watch import Overall, Progress
+from edgecam_engines.tensorrt import build as tensorrt_build
+from edgecam_engines.tensorrt.build import CPU_TARGET, build_plan, target_of
+from edgecam_engines.tensorrt.graph import cast_first
+from edgecam_engines.tensorrt.plan import Sidecar, layers_path, log_path, read_sidecar, sidecar_path
+from edgecam_engines.tensorrt.watch import Overall, Progress
 from engines.trt_fake import CARD, JETSON, FakeCuda, FakeTensorRT, MemoryPoolType
 from engines.trt_models import PRECISIONS, by_onnxruntime, frames, small_model, write_model, write_quantized
 

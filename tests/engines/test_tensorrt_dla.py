@@ -12,8 +12,8 @@ import pytest
 from edgecam_engines.backends import Model
 from edgecam_engines.engine import Engine
 from edgecam_engines.errors import BackendUnavailable, BuildFailed
-from edgecam_engines.tensorrt import open_on, plan_path
-from edgecam_engines.tensorrt_dla import read_scales
+from edgecam_engines.tensorrt.dla import read_scales
+from edgecam_engines.tensorrt.opener import open_on, plan_path
 from engines.trt_fake import JETSON, DeviceType, FakeCuda, FakeTensorRT
 from engines.trt_models import by_onnxruntime, frames, small_model, write_model
 

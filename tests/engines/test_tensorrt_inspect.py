@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edgecam_engines.tensorrt_inspect import Layer, layers_of
+from edgecam_engines.tensorrt.inspect import Layer, layers_of
 
 
 def layer(name: str, reads: str, kind: str = "CaskConvolution", **more: Any) -> dict[str, Any]:

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from edgecam_engines.errors import BuildFailed
-from edgecam_engines.tensorrt_memory import available_memory, plan_memory
+from edgecam_engines.tensorrt.memory import available_memory, plan_memory
 
 GB = 10**9
 sizes = st.integers(0, 64 * GB)

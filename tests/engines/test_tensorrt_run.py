@@ -12,15 +12,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from edgecam_engines import cuda as cuda_module
-from edgecam_engines import tensorrt as runner
 from edgecam_engines.backends import Model, open_engine
-from edgecam_engines.cuda import probe
-from edgecam_engines.cuda_calls import Device
+from edgecam_engines.cuda import find as cuda_module
+from edgecam_engines.cuda.calls import Device
+from edgecam_engines.cuda.find import probe
 from edgecam_engines.engine import Engine
 from edgecam_engines.errors import BackendUnavailable, BundleDamaged, EngineError
-from edgecam_engines.tensorrt import open_on, open_plan, plan_path
-from edgecam_engines.tensorrt_plan import Sidecar, sidecar_path
+from edgecam_engines.tensorrt import opener as runner
+from edgecam_engines.tensorrt.opener import open_on, open_plan, plan_path
+from edgecam_engines.tensorrt.plan import Sidecar, sidecar_path
 from engines.trt_fake import CARD, JETSON, FakeCuda, FakeTensorRT
 from engines.trt_models import PRECISIONS, by_onnxruntime, frames, needs_device, small_model, write_model
 

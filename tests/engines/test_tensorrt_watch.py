@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from rich.console import Console
 
 from edgecam_engines import console
-from edgecam_engines.tensorrt_watch import Overall, Progress, build_bar, watch
+from edgecam_engines.tensorrt.watch import Overall, Progress, build_bar, watch
 
 MODULE = SimpleNamespace(IProgressMonitor=object)
 

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 import onnx
 
-from edgecam_engines.cuda_calls import Bytes, Device, Pinned
+from edgecam_engines.cuda.calls import Bytes, Device, Pinned
 from edgecam_engines.errors import EngineError
 from engines.trt_models import by_onnxruntime
 

@@ -10,7 +10,7 @@ import onnxruntime as ort
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
-from edgecam_engines.cuda import probe
+from edgecam_engines.cuda.find import probe
 from edgecam_engines.engine import Features, Frames
 
 HW = (16, 16)

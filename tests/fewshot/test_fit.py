@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from edgecam_engines.errors import DataError
 from edgecam_engines.head import Head
-from edgecam_engines.unknown import unit
+from edgecam_engines.taught.unknown import unit
 from edgecam_training.fewshot.beside import Base
 from edgecam_training.fewshot.fit import Taken, fit_head
 from edgecam_training.fewshot.learned import Floats

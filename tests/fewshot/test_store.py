@@ -14,7 +14,7 @@ import pytest
 
 from edgecam_engines.bundle import open_bundle
 from edgecam_engines.errors import BundleError, DataError, OutputError
-from edgecam_engines.taught import folder_of
+from edgecam_engines.taught.versions import folder_of
 from edgecam_training.fewshot.example import Example, digest_of, from_bytes, make_example, to_bytes
 from edgecam_training.fewshot.store import Store, open_store
 from fewshot.teach_kit import photo

@@ -12,7 +12,7 @@ from edgecam_engines.errors import BundleDamaged, BundleError, DataError
 from edgecam_engines.geometry import fit
 from edgecam_engines.head import Head
 from edgecam_engines.swap import replace_folder
-from edgecam_engines.taught import carry_taught, versions
+from edgecam_engines.taught.versions import carry_taught, versions
 from edgecam_training.fewshot.lesson import Ways
 from edgecam_training.fewshot.teacher import Teacher, look, open_teacher
 from fewshot.teach_kit import photo

@@ -16,8 +16,8 @@ from edgecam_calibration.fp16 import write_fp16
 from edgecam_calibration.quantize import TENSORRT, Calibration
 from edgecam_engines.engine import Frames
 from edgecam_engines.errors import EngineError
-from edgecam_engines.tensorrt_build import CPU_TARGET, build_plan
-from edgecam_engines.tensorrt_plan import Sidecar
+from edgecam_engines.tensorrt.build import CPU_TARGET, build_plan
+from edgecam_engines.tensorrt.plan import Sidecar
 from edgecam_training.backbone import DEFAULT
 from edgecam_training.export import export_onnx
 from edgecam_training.heads import HEADS

@@ -16,7 +16,7 @@ from edgecam_calibration.quantize import TENSORRT, Calibration, cpu_profile
 from edgecam_engines.engine import Features, Frames
 from edgecam_engines.head import Head, load_head, save_head
 from edgecam_engines.onnxruntime import OnnxRuntimeEngine
-from edgecam_engines.tensorrt_build import CPU_TARGET, build_plan
+from edgecam_engines.tensorrt.build import CPU_TARGET, build_plan
 from edgecam_training.backbone import BACKBONES
 from edgecam_training.export import export_onnx
 from edgecam_training.heads import HEADS

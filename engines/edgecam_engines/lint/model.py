@@ -44,8 +44,8 @@ def lint_with_parser(path: Path, trt: Any) -> list[Finding]:
     Raises EngineError when the file is not ONNX.
     """
     from edgecam_engines.onnx_file import read_onnx
-    from edgecam_engines.tensorrt_graph import cast_first
-    from edgecam_engines.tensorrt_watch import logger_of
+    from edgecam_engines.tensorrt.graph import cast_first
+    from edgecam_engines.tensorrt.watch import logger_of
 
     logger = logger_of(trt)
     builder = trt.Builder(logger)

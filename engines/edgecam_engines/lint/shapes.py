@@ -5,7 +5,7 @@ from typing import Any, Final
 
 from edgecam_engines.lint.finding import Finding, Severity
 from edgecam_engines.lint.graph import Graph, attribute, named, shape_of
-from edgecam_engines.tensorrt_graph import MOVES, chain_to_cast
+from edgecam_engines.tensorrt.graph import MOVES, chain_to_cast
 
 _POOLS: Final = frozenset({"GlobalAveragePool", "GlobalMaxPool", "ReduceMean", "ReduceMax", "Flatten"})
 _EXPORT: Final = (

@@ -12,7 +12,7 @@ from edgecam_engines.bundle import Bundle
 from edgecam_engines.engine import Engine
 from edgecam_engines.files import write_atomically
 from edgecam_engines.golden import ANSWERS, load_golden
-from edgecam_engines.taught import FOLDER
+from edgecam_engines.taught.versions import FOLDER
 from edgecam_training.fewshot.beside import Base
 from edgecam_training.fewshot.example import Example
 from edgecam_training.fewshot.extract import features_of

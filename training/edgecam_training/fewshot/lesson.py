@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from edgecam_engines.taught import Taught
+from edgecam_engines.taught.versions import Taught
 from edgecam_training.fewshot.choose import AUTO
 from edgecam_training.fewshot.example import Example
 from edgecam_training.fewshot.figures import Figures

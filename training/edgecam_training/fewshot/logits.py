@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from edgecam_engines.remembered import Remembered
+from edgecam_engines.taught.remembered import Remembered
 from edgecam_training.fewshot.cache import add_keys
 from edgecam_training.fewshot.learned import Floats, Keys, Learned
 

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgecam_calibration.intervals import Estimate, proportion
-from edgecam_engines.unknown import Metric, Rejection, energy
+from edgecam_engines.taught.unknown import Metric, Rejection, energy
 from edgecam_training.fewshot.learned import Fit, Floats, Labels, folds_of, one_hot
 from edgecam_training.fewshot.softmax import basis_of
 from edgecam_training.fewshot.space import Space, space_of

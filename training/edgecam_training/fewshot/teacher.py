@@ -21,7 +21,8 @@ from edgecam_engines.bundle import Bundle, open_bundle
 from edgecam_engines.engine import Engine, Features, Frame
 from edgecam_engines.errors import BundleDamaged, BundleError, DataError
 from edgecam_engines.geometry import fit as fit_frame
-from edgecam_engines.taught import (
+from edgecam_engines.taught.lock import only_teacher
+from edgecam_engines.taught.versions import (
     DEFAULT,
     current,
     folder_of,
@@ -30,7 +31,6 @@ from edgecam_engines.taught import (
     use_version,
     versions,
 )
-from edgecam_engines.taught_lock import only_teacher
 from edgecam_training.fewshot.beside import Base
 from edgecam_training.fewshot.example import Example, make_example
 from edgecam_training.fewshot.extract import engine_key, examples_of, features_of, see_again, stale
@@ -256,7 +256,7 @@ def open_teacher(
 
 def look(bundle: Bundle) -> list[dict[str, Any]]:
     """Every taught head of a bundle, for `--list`; needs no lock."""
-    from edgecam_engines.taught import taught_names
+    from edgecam_engines.taught.versions import taught_names
 
     found = []
     for name in taught_names(bundle.path):

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from edgecam_engines.cuda_calls import Bytes, Device, Pinned, failed, text_of, version_of
+from edgecam_engines.cuda.calls import Bytes, Device, Pinned, failed, text_of, version_of
 from edgecam_engines.errors import EngineError
 
 

@@ -10,7 +10,7 @@ from ctypes import byref, c_char_p, c_int, c_ulonglong, c_void_p
 from functools import cached_property
 from typing import Any, Final
 
-from edgecam_engines.cuda_calls import failed
+from edgecam_engines.cuda.calls import failed
 from edgecam_engines.errors import EngineError
 
 _THREAD_LOCAL: Final = 1  # CU_STREAM_CAPTURE_MODE_THREAD_LOCAL

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from contextlib import ExitStack
 
-from edgecam_engines.cuda_calls import Bytes, Cuda, Device
+from edgecam_engines.cuda.calls import Bytes, Cuda, Device
 from edgecam_engines.errors import EngineError
 
 

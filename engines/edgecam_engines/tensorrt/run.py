@@ -6,12 +6,12 @@ from typing import Any, Final
 import numpy as np
 
 from edgecam_engines.console import log
-from edgecam_engines.cuda_calls import Cuda, Device
+from edgecam_engines.cuda.calls import Cuda, Device
 from edgecam_engines.engine import Features, Frames, check_frames
 from edgecam_engines.errors import EngineError
-from edgecam_engines.tensorrt_lane import Buffer, Lane
-from edgecam_engines.tensorrt_plan import Sidecar, stale
-from edgecam_engines.tensorrt_watch import complaints, logger_of
+from edgecam_engines.tensorrt.lane import Buffer, Lane
+from edgecam_engines.tensorrt.plan import Sidecar, stale
+from edgecam_engines.tensorrt.watch import complaints, logger_of
 
 _LANES: Final = 3  # batch sizes that are kept ready; each holds memory of the GPU
 

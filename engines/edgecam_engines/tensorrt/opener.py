@@ -8,17 +8,17 @@ from typing import Any
 
 from edgecam_engines.backends import Model
 from edgecam_engines.console import log
-from edgecam_engines.cuda import device_key, open_cuda
-from edgecam_engines.cuda_calls import Cuda, Device
+from edgecam_engines.cuda.calls import Cuda, Device
+from edgecam_engines.cuda.find import device_key, open_cuda
 from edgecam_engines.engine import Engine
 from edgecam_engines.errors import BackendUnavailable, BundleDamaged, StalePlan
 from edgecam_engines.onnx_file import read_onnx
-from edgecam_engines.tensorrt_build import MAX_BATCH, build_plan, digest_of, target_of
-from edgecam_engines.tensorrt_dla import Source, dla_source
-from edgecam_engines.tensorrt_inspect import layers_of
-from edgecam_engines.tensorrt_plan import Wanted, check_fresh, layers_path, read_sidecar, stale
-from edgecam_engines.tensorrt_run import TensorRTEngine
-from edgecam_engines.tensorrt_watch import build_bar
+from edgecam_engines.tensorrt.build import MAX_BATCH, build_plan, digest_of, target_of
+from edgecam_engines.tensorrt.dla import Source, dla_source
+from edgecam_engines.tensorrt.inspect import layers_of
+from edgecam_engines.tensorrt.plan import Wanted, check_fresh, layers_path, read_sidecar, stale
+from edgecam_engines.tensorrt.run import TensorRTEngine
+from edgecam_engines.tensorrt.watch import build_bar
 
 
 def open_plan(model: Model, dla: int | None = None) -> Engine:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Final
 
 from edgecam_engines.errors import BundleError, OutputError
-from edgecam_engines.taught import FOLDER
+from edgecam_engines.taught.versions import FOLDER
 
 LOCK: Final = "lock"
 

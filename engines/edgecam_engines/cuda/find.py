@@ -7,9 +7,9 @@ NVIDIA's own bindings (`cuda-python`) or, where only that is installed, through 
 import re
 from typing import Final, NamedTuple
 
-from edgecam_engines.cuda_calls import Cuda, Device, version_of
-from edgecam_engines.cuda_pycuda import PyCuda
-from edgecam_engines.cuda_python import CudaPython
+from edgecam_engines.cuda.calls import Cuda, Device, version_of
+from edgecam_engines.cuda.nvidia import CudaPython
+from edgecam_engines.cuda.pycuda import PyCuda
 from edgecam_engines.errors import BackendUnavailable
 
 

@@ -1,7 +1,7 @@
 """From an ONNX file to a TensorRT plan, with what must be known about it in files beside.
 
 Precision is in the ONNX file (Q/DQ nodes, casts), so the network is strongly typed: no calibrator and
-no precision flag, which is one path for TensorRT 10.3 to 11; the DLA alone is another (`tensorrt_dla`). The
+no precision flag, which is one path for TensorRT 10.3 to 11; the DLA alone is another (`dla`). The
 module is an argument: `tensorrt` on the device, or `tensorrt_rtx`, whose builder needs no GPU and so
 compiles the same graph with this code. Nothing here imports either.
 """
@@ -12,17 +12,17 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
-from edgecam_engines.cuda_calls import Device
+from edgecam_engines.cuda.calls import Device
 from edgecam_engines.errors import BackendUnavailable, BuildFailed
 from edgecam_engines.files import sha256_of, write_atomically, write_json
 from edgecam_engines.lint import lint_model, told
 from edgecam_engines.onnx_file import read_onnx
-from edgecam_engines.tensorrt_dla import Source, check_core, configure, give_ranges, read_scales, weakly_typed
-from edgecam_engines.tensorrt_graph import cast_first
-from edgecam_engines.tensorrt_inspect import inspect_engine, layers_of
-from edgecam_engines.tensorrt_memory import available_memory, limit_workspace, plan_memory
-from edgecam_engines.tensorrt_plan import Sidecar, layers_path, log_path, sidecar_path
-from edgecam_engines.tensorrt_watch import Progress, complaints, interruptible, logger_of, watch
+from edgecam_engines.tensorrt.dla import Source, check_core, configure, give_ranges, read_scales, weakly_typed
+from edgecam_engines.tensorrt.graph import cast_first
+from edgecam_engines.tensorrt.inspect import inspect_engine, layers_of
+from edgecam_engines.tensorrt.memory import available_memory, limit_workspace, plan_memory
+from edgecam_engines.tensorrt.plan import Sidecar, layers_path, log_path, sidecar_path
+from edgecam_engines.tensorrt.watch import Progress, complaints, interruptible, logger_of, watch
 
 MAX_BATCH: Final = 8  # plans take 1..MAX_BATCH frames; the kernels are chosen for one, as a camera gives it
 

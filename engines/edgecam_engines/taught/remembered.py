@@ -10,7 +10,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from edgecam_engines.unknown import unit
+from edgecam_engines.taught.unknown import unit
 
 Floats = NDArray[np.float32]
 _PREFIX: Final = "remembered."

@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from edgecam_engines.cuda_calls import Bytes, Device, Pinned, failed, text_of, version_of
-from edgecam_engines.cuda_graphs import DriverGraphs
+from edgecam_engines.cuda.calls import Bytes, Device, Pinned, failed, text_of, version_of
+from edgecam_engines.cuda.graphs import DriverGraphs
 
 
 class PyCuda:

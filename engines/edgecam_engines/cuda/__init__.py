@@ -1,0 +1,1 @@
+"""CUDA by whichever binding is installed: the few calls that an engine needs."""

@@ -1,0 +1,1 @@
+"""Class heads that were taught on the device, and what they can do that a linear map cannot."""

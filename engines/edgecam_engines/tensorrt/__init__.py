@@ -1,0 +1,1 @@
+"""TensorRT: plans built, kept, checked and run."""
