@@ -21,6 +21,7 @@ PLAIN: Final = Options(
     er=0.0,
     ecr=0.0,
     shared_map=0.0,
+    pretrained_share=0.0,
 )
 
 _SEAM: Final[dict[str, Any]] = {"er": 0.1, "ecr": 0.1}
@@ -39,9 +40,17 @@ ROWS: Final[dict[str, dict[str, Any]]] = {
     "experts' head": {"head": "moe"},
     "trained at 3/4 size": {"train_scale": 0.75},
     "shared map": {"shared_map": 1.0},
+    "pretrained weights averaged in": {"pretrained_share": 0.15},
     "cutmix, ER, ECR, linear head": {"mix": "cutmix", **_SEAM, "head": "linear"},
     "all of these": {"mix": "cutmix", **_SEAM, "head": "linear", "shared_map": 1.0},
+    "all, pretrained weights averaged in": {
+        "mix": "cutmix",
+        **_SEAM,
+        "head": "linear",
+        "shared_map": 1.0,
+        "pretrained_share": 0.15,
+    },
     "snapmix, shared map": {"mix": "snapmix", "shared_map": 1.0},
     "snapmix, linear head, shared map": {"mix": "snapmix", "head": "linear", "shared_map": 1.0},
 }
-DEFAULT: Final = "all of these"  # what Options() switches on
+DEFAULT: Final = "all, pretrained weights averaged in"  # what Options() switches on

@@ -20,7 +20,7 @@ from edgecam_engines.head import load_head
 from edgecam_engines.onnxruntime import OnnxRuntimeEngine
 from edgecam_engines.photo import read_photo
 from edgecam_engines.signals import stop_on_signal
-from edgecam_training.backbone import DEFAULT
+from edgecam_training.backbone import DEFAULT, make_backbone
 from edgecam_training.batches import Batch
 from edgecam_training.judge import Judged
 from edgecam_training.mixing import Mixed
@@ -136,6 +136,21 @@ def test_a_run_learns_what_sets_the_classes_apart(whole: tuple[Path, Judged, Opt
     _, judged, _ = whole
     assert judged.report.n == 6
     assert judged.report.top1 >= 0.8
+
+
+def test_a_run_keeps_its_averaged_weights_mixed_with_the_pretrained_ones(
+    whole: tuple[Path, Judged, Options],
+) -> None:
+    run, _, options = whole
+    trained, kept = checkpoint(run)["ema"], read_tensors(run / "weights.safetensors")
+    pretrained = make_backbone(DEFAULT, pretrained=True).state_dict()
+    name = "body.4.0.block.1.0.weight"
+    share = options.pretrained_share
+    assert 0 < share < 1
+    assert not torch.equal(trained[f"backbone.{name}"], pretrained[name])
+    mean = (1 - share) * trained[f"backbone.{name}"] + share * pretrained[name]
+    torch.testing.assert_close(kept[f"backbone.{name}"], mean)
+    assert torch.equal(kept["classify.weight"], trained["classify.weight"])
 
 
 def test_a_run_leaves_its_settings_its_split_and_its_history(

@@ -73,6 +73,9 @@ class Options:
     # Mixup-CAM. Published: 0.02 and 2e-4
     cam_entropy: float = 0.0  # weight of the entropy over classes in each cell of the maps
     cam_concentration: float = 0.0  # weight of the maps' variance, on axes from -1 to 1
+    # What of the pretrained backbone's weights is in the ones that are kept (pretrained.py); 0 for things
+    # that look like nothing in ImageNet
+    pretrained_share: float = 0.15
     # How strongly every map shows the thing itself, set against what tells its class from the others. Fitted
     # at the very end; no answer depends on it (edgecam_calibration.shared_map)
     shared_map: float = 1.0
@@ -113,7 +116,14 @@ class Options:
         _demand(self.min_photos >= 2, "min_photos must be at least 2")
         for name in ("label_smoothing", "dropout", "ema", "val_share"):
             _demand(0 <= getattr(self, name) < 1, f"{name} must be at least 0 and below 1")
-        for name in ("mix_probability", "small_share", "seam_share", "balance", "recolour"):
+        for name in (
+            "pretrained_share",
+            "mix_probability",
+            "small_share",
+            "seam_share",
+            "balance",
+            "recolour",
+        ):
             _demand(0 <= getattr(self, name) <= 1, f"{name} must be within 0 and 1")
         for name in ("min_crop", "seam_scale", "small_scale", "train_scale"):
             _demand(0 < getattr(self, name) <= 1, f"{name} must be above 0 and at most 1")
@@ -168,6 +178,11 @@ class Options:
     def seam(self) -> bool:
         """Whether there is a second branch."""
         return any((self.er, self.ecr, self.rvmin, self.distil, self.seam_cls))
+
+    @property
+    def blended(self) -> float:
+        """The share of pretrained weights in what is kept: none where no such weights were there."""
+        return self.pretrained_share if self.pretrained and not self.init else 0.0
 
     @property
     def float_epochs(self) -> int:

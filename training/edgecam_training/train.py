@@ -48,6 +48,7 @@ from edgecam_training.mixing.saliency import true_class_maps
 from edgecam_training.model import Model
 from edgecam_training.options import Options, save_options
 from edgecam_training.penalties import l1_penalty, l2_penalty, penalized_weights
+from edgecam_training.pretrained import blend_pretrained
 from edgecam_training.seam import drop_correlation, tapped
 from edgecam_training.share import share_maps
 
@@ -195,6 +196,9 @@ def train_with(
                 checkpoint.save(Position(epoch + 1, 0))
             if team.total(stop.asked) > 0:  # asked for while the epoch was judged
                 raise stopped(team, data, val, run)
+
+    if team.leads:
+        blend_pretrained(ema.model, options.backbone, options.blended)
 
     # -- learning to be rounded
     stage = Stage(team, options, train_set, val_frames, run, checkpoint.fingerprint, resume, clock)

@@ -97,6 +97,10 @@ def train(
     cam_concentration: Annotated[
         float, typer.Option(help="Weight of its spatial concentration; published 2e-4.")
     ] = DEFAULT.cam_concentration,
+    pretrained_share: Annotated[
+        float,
+        typer.Option(help="Share of the pretrained weights in those kept. 0 for what resembles no photo."),
+    ] = DEFAULT.pretrained_share,
     shared_map: Annotated[
         float, typer.Option(help="How strongly maps show the thing itself; answers stay. 0: only evidence.")
     ] = DEFAULT.shared_map,
@@ -182,6 +186,7 @@ def train(
         seam_transform=seam_transform,
         cam_entropy=cam_entropy,
         cam_concentration=cam_concentration,
+        pretrained_share=pretrained_share,
         shared_map=shared_map,
         head_epochs=head_epochs,
         last_epochs=last_epochs,

@@ -64,6 +64,7 @@ def recipe(epochs: int, expect: dict[str, float]) -> Options:
         ecr=0.0,
         # Defective and functional are states of a surface: there is no thing for the maps to show.
         shared_map=0.0,
+        pretrained_share=0.0,  # solar cells, lit by their own current, are in no photo of ImageNet
         expect=expect,
         seed=SEED,
     )
