@@ -27,7 +27,7 @@ class Engine(Protocol):
 
 
 class EngineStages(NamedTuple):
-    """Where one call of an engine spent its time. Seconds; `enqueue` passes while the device works already."""
+    """Where one call of an engine spent its time. Seconds; during `enqueue` the device works already."""
 
     copy_in: float  # of frames to where the device reads them
     enqueue: float  # in the host's calls that hand work to the device

@@ -19,6 +19,7 @@ from edgecam.bench.order import Order
 from edgecam.bench.record import Run
 from edgecam.bench.samples import load
 from edgecam.bench.session import Outcome, conduct
+from edgecam.bench.stages import Stages, Times
 from edgecam.bench.timeline import write_timeline
 from edgecam.commands import bench as command
 from edgecam.result import Result
@@ -59,9 +60,9 @@ def test_every_scenario_leaves_a_row_of_stages_for_each_of_its_queries(tmp_path:
     _, told = session(tmp_path, order)
     n = len(told.run.finished)
     assert told.run.scenario == scenario
-    assert (len(told.stages), len(told.began)) == (n, n)
+    assert (len(told.times.loop), len(told.began)) == (n, n)
     # A query is its stages: those that were kept are of these very queries.
-    np.testing.assert_allclose(told.stages.sum(axis=1), told.run.service, atol=1e-9)
+    np.testing.assert_allclose(told.times.loop.sum(axis=1), told.run.service, atol=1e-9)
     np.testing.assert_allclose(np.diff(told.began), np.diff(told.run.started), atol=1e-9)
     assert told.accuracy.same
     assert told.accuracy.frames == 3
@@ -102,23 +103,23 @@ def test_answers_are_held_against_those_of_the_same_frame() -> None:
     assert "1 of 3 timed answers" in (told.reason() or "")
 
 
-def a_run(waits: float) -> tuple[Run, np.ndarray, np.ndarray]:
+def a_run(waits: float) -> tuple[Run, Times, np.ndarray]:
     began = np.array([10.0, 10.01, 10.02])
-    stages = np.tile([0.001, 0.004, 0.002, 0.001], (3, 1))
+    stages = np.tile([0.001, 0.004, 0.002, 0.0005, 0.0005], (3, 1))
     started = began - 10
     run = Run("server", started - waits, started, started + 0.008, np.zeros(3), 1, np.zeros(0))
-    return run, stages, began
+    return run, Times(stages), began
 
 
 def test_a_timeline_has_every_stage_end_to_end_and_what_waited(tmp_path: Path) -> None:
-    run, stages, began = a_run(waits=0.003)
-    write_timeline(tmp_path / "t.json", run, stages, began, "fixed")
+    run, times, began = a_run(waits=0.003)
+    write_timeline(tmp_path / "t.json", run, times, began, "fixed")
     events = json.loads((tmp_path / "t.json").read_text())["traceEvents"]
     spans = [event for event in events if event["ph"] == "X"]
-    assert [span["name"] for span in spans[:4]] == ["prepare", "infer", "head", "overlay"]
-    assert len(spans) == 12
+    assert [span["name"] for span in spans[:5]] == ["prepare", "infer", "head", "overlay", "publish"]
+    assert len(spans) == 15
     assert spans[0]["ts"] == 0
-    for before, after in pairwise(spans[:4]):
+    for before, after in pairwise(spans[:5]):
         assert after["ts"] == pytest.approx(before["ts"] + before["dur"])
     waits = [event for event in events if event.get("cat") == "wait"]
     assert [event["ph"] for event in waits] == ["b", "e"] * 3
@@ -130,12 +131,15 @@ def test_a_timeline_has_every_stage_end_to_end_and_what_waited(tmp_path: Path) -
 
 
 def test_what_bounds_a_frame_is_said_in_words() -> None:
-    told = bound({"prepare": 0.2, "infer": 7.0, "head": 0.3, "overlay": 2.5})
+    told = bound({"prepare": 0.2, "infer": 7.0, "head": 0.3, "overlay": 2.0, "publish": 0.5})
     assert told.startswith("the engine bounds a frame: 70 % of it")
     assert "up to 133 frames/s" in told
-    assert "drawing bounds a frame" in bound({"prepare": 0.2, "infer": 1, "head": 0.3, "overlay": 3.5})
-    assert "no stage bounds" in bound({"prepare": 1, "infer": 1.2, "head": 1, "overlay": 1})
-    assert bound(dict.fromkeys(("prepare", "infer", "head", "overlay"), 0.0)) == "no stage took any time"
+    assert "drawing bounds a frame" in bound(Stages(0.2, 1, 0.3, 3.5, 0.1)._asdict())
+    assert "no stage bounds" in bound(Stages(1, 1.2, 1, 1, 0.1)._asdict())
+    outputs = Stages(0.2, 1, 0.3, 1, 13)._asdict()
+    assert "handing over to the outputs bounds a frame: 84 %" in bound(outputs)
+    assert "encoding the video bounds a frame: 84 %" in bound(outputs, recorded=True)
+    assert bound(Stages(0, 0, 0, 0, 0)._asdict()) == "no stage took any time"
 
 
 def test_the_command_writes_every_file_that_was_asked_for(

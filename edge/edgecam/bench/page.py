@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from edgecam.bench.pictures import draw_cdf, draw_histogram
+from edgecam.bench.stages import LABELS
 from edgecam.bench.table import lines
 from edgecam.bench.timing import Floats
 from edgecam_engines.html import Report
@@ -18,7 +19,9 @@ def write_page(path: Path, document: dict[str, Any], latency_ms: Floats) -> None
     for reason in document["invalid"]:
         page.text(f"INVALID: {reason}")
     page.heading("Times, ms")
-    rows: list[tuple[str, dict[str, float]]] = list(document["stages"].items())
+    rows: list[tuple[str, dict[str, float]]] = [
+        (LABELS.get(name, name), percentiles) for name, percentiles in document["stages"].items()
+    ]
     rows += [("latency", document["latency_ms"]), ("processor time", document["cpu_ms"])]
     page.table(
         ("", *document["latency_ms"]),

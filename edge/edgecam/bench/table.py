@@ -6,6 +6,8 @@ from rich.markup import escape
 from rich.table import Table
 
 from edgecam.bench.percentiles import least_samples
+from edgecam.bench.stages import LABELS
+from edgecam.bench.stages import in_words as left_out
 from edgecam.roofline.of_bundle import in_words
 from edgecam_engines.console import out
 
@@ -26,6 +28,7 @@ def lines(document: dict[str, Any]) -> list[str]:
     found += [
         *_scenario(document),
         f"What holds it up: {document['bound']}.",
+        *left_out(document["stages_left_out"]),
         _accuracy(document["accuracy"]),
     ]
     bound = told["upper99"]["p99"]
@@ -53,13 +56,13 @@ def _table(document: dict[str, Any]) -> Table:
     mlperf = f" (MLPerf {document['mlperf']})" if document["mlperf"] else ""
     table = Table(
         title=f"{escape(document['engine'])}, {document['scenario']}{mlperf}: {document['runs']} queries "
-        f"of 1280x720, {each}",
+        f"of {escape(document['provenance']['frame'])}, {each}",
         title_justify="left",
     )
     for column in ("ms", "p50", "p90", "p95", "p99"):
         table.add_column(column, justify="left" if column == "ms" else "right")
     for name, percentiles in document["stages"].items():
-        table.add_row(name, *(f"{ms:.2f}" for ms in percentiles.values()))
+        table.add_row(LABELS.get(name, name), *(f"{ms:.2f}" for ms in percentiles.values()))
     table.add_section()
     whole = "one frame" if frames == 1 else f"{frames} frames"
     table.add_row(whole, *(f"{ms:.2f}" for ms in document["latency_ms"].values()))
@@ -72,7 +75,7 @@ def _flow(document: dict[str, Any]) -> str:
         return "arriving at random, the wait included in every latency"
     if document["scenario"] == "camera":
         return "the newest frame each time, its age at the answer is the latency"
-    return "the four stages one after another"
+    return "the stages one after another"
 
 
 def _scenario(document: dict[str, Any]) -> list[str]:

@@ -15,8 +15,8 @@ class Stopwatch:
     """Times one run at a time, whatever number of pieces it goes in.
 
     Marks stand between graphs, never in one, where CUDA takes them for something else. So a card with memory
-    of its own, whose graph holds its copies too, goes by three submissions while it is watched. Memory that is
-    shared has no copies to submit.
+    of its own, whose graph holds its copies too, goes by three submissions while it is watched. Memory that
+    is shared has no copies to submit.
     """
 
     def __init__(
