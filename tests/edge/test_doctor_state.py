@@ -195,8 +195,8 @@ def test_a_partition_is_of_its_disk(partition: str, disk: str) -> None:
 @pytest.mark.parametrize(
     ("name", "rotational", "kind"),
     [
-        ("sda", "1", "hard disk"), ("sda", "0", "SSD"), ("vda", "1", "virtual disk"), ("nvme0n1", "0", "NVMe"), ("zram0", "0", None),
-        ("loop3", "1", None), ("mmcblk0boot0", "0", None),
+        ("sda", "1", "hard disk"), ("sda", "0", "SSD"), ("vda", "1", "virtual disk"),
+        ("nvme0n1", "0", "NVMe"), ("zram0", "0", None), ("loop3", "1", None), ("mmcblk0boot0", "0", None),
     ],
 )  # fmt: skip
 def test_disks_are_known_by_their_kind(tmp_path: Path, name: str, rotational: str, kind: str | None) -> None:

@@ -18,7 +18,7 @@ Usage = Callable[[Path], tuple[int, int, int]]  # total, used and free bytes
 class Disk(NamedTuple):
     """Where a folder lies."""
 
-    kind: str  # "eMMC", "SD card", "NVMe", "SSD", "hard disk", "virtual disk"; else the file system, such as "overlay"
+    kind: str  # "eMMC", "SD card", "NVMe", "SSD", "hard disk", "virtual disk"; else the file system's
     free_gb: float
     total_gb: float
     read_only: bool
