@@ -66,8 +66,9 @@ def load(path: Path) -> Kept:
         if columns["wall"].shape != columns["cpu"].shape or not columns["wall"].size:
             raise ValueError("its samples are not of one shape")
     except (OSError, ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile) as error:
+        why = (error.strerror if isinstance(error, OSError) else None) or str(error)
         raise DataError(
-            f"{path} is no result with samples ({error}).\nMake one with:\n"
+            f"{path} is no result with samples ({why}).\nMake one with:\n"
             f"    edgecam bench NAME.edgecam --out {path.name}"
         ) from error
     return Kept(document, columns)

@@ -31,7 +31,7 @@ from edgecam.bench.session import Outcome, conduct
 from edgecam.bench.table import show
 from edgecam.bench.timeline import write_timeline
 from edgecam.bench.timing import REAL
-from edgecam.bench.written import write_csv
+from edgecam.bench.written import check_place, write_csv
 from edgecam.machine import describe_machine
 from edgecam.result import Result
 from edgecam.roofline.of_bundle import of_bundle
@@ -59,10 +59,15 @@ class Outputs:
     html: Path | None = None
 
     def check(self) -> None:
-        """Raises OutputError for pictures without matplotlib, before anything is measured."""
-        for option, path in (("--histogram", self.histogram), ("--cdf", self.cdf), ("--html", self.html)):
+        """Before anything is measured. Raises OutputError for pictures without matplotlib, and bad paths."""
+        pictures = {"--histogram": self.histogram, "--cdf": self.cdf, "--html": self.html}
+        for option, path in pictures.items():
             if path is not None:
                 need_matplotlib(option)
+        others = {"--out": self.out, "--csv": self.csv, "--timeline": self.timeline}
+        for option, path in {**others, **pictures}.items():
+            if path is not None:
+                check_place(option, path)
 
     def write(self, document: dict[str, Any], outcome: Outcome) -> None:
         run, title = outcome.run, f"{document['engine']}, {document['scenario']}, {document['runs']} queries"
@@ -114,11 +119,12 @@ def bench(path: Path, order: Order, outputs: Outputs = Outputs(), *, json: bool)
         document = report(ready.name, outcome, order, where)
     if order.roofline:
         document["roofline"] = _roofline(ready.bundle, document)
-    outputs.write(document, outcome)
+    # Printed first: a full disk must not take what was measured with it.
     if json:
         emit(document)
     else:
         show(document)
+    outputs.write(document, outcome)
 
 
 def against(path: Path, command: str, order: Order, saved: Path | None = None, *, json: bool) -> None:
