@@ -24,6 +24,7 @@ from edgecam.bench.timeline import write_timeline
 from edgecam.commands import bench as command
 from edgecam.result import Result
 from edgecam_engines.engine import Features, Frame, Frames
+from edgecam_engines.errors import OutputError
 from edgecam_engines.fixed import FixedEngine
 
 
@@ -179,3 +180,37 @@ def test_a_picture_that_is_shown_often_is_one_picture(tmp_path: Path) -> None:
     assert told.accuracy.frames == 2
     assert sorted(loop.in_peace()) == [0, 2]
     assert [said.frame for said in loop.said[:6]] == [0, 0, 2, 0, 0, 2]
+
+
+@pytest.mark.parametrize("option", ["out", "csv", "histogram", "cdf", "timeline", "html"])
+def test_a_place_where_nothing_can_be_written_is_told_before_anything_is_measured(
+    tmp_path: Path, option: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(command, "conduct", lambda *a, **k: pytest.fail("it measured first"))
+    (tmp_path / "file").touch()
+    for path, words in ((tmp_path, "is a folder"), (tmp_path / "file/x/y.json", "nothing can be written")):
+        with pytest.raises(OutputError, match=f"--{option} .*{words}"):
+            command.bench(tmp_path / "x.edgecam", Order(), command.Outputs(**{option: path}), json=True)
+
+
+def test_what_was_measured_is_printed_though_it_cannot_be_saved(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def full(self: object, *_: object) -> None:
+        raise OutputError("No space left on device.")
+
+    monkeypatch.setattr(command.Outputs, "write", full)
+    with pytest.raises(OutputError):
+        command.bench(make_bundle(tmp_path / "x.edgecam"), Order(runs=64), json=True)
+    assert json.loads(capsys.readouterr().out)["runs"] == 64
+
+
+def test_mlperfs_own_figure_is_told_with_its_bound(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    bundle = make_bundle(tmp_path / "colours.edgecam")
+    for scenario, words in (("single-stream", "SingleStream is the p90"), ("multi-stream", "is the p99")):
+        command.bench(bundle, Order(scenario=scenario, runs=64, batch=2), json=False)
+        told = capsys.readouterr().out.replace("\n", " ")
+        assert words in told
+        assert ("below" in told) == (scenario == "single-stream"), "64 queries bound a p90, not a p99"

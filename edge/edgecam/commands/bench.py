@@ -17,7 +17,7 @@ import numpy as np
 from edgecam import overlay
 from edgecam.bench import FRAME_HW, order_statistic, synthetic_frame
 from edgecam.bench.against import rival, serve_lines
-from edgecam.bench.duel import PROCESSES, Side, duel
+from edgecam.bench.duel import LEAST_FRAMES, PROCESSES, Side, duel
 from edgecam.bench.live import open_camera
 from edgecam.bench.loop import Loop, Publish, nobody
 from edgecam.bench.names import OFFLINE, SINGLE_STREAM
@@ -137,7 +137,7 @@ def against(path: Path, command: str, order: Order, saved: Path | None = None, *
     fought = duel(
         lambda: rival(shlex.join(ours)),
         lambda: rival(command),
-        frames=-(-order.runs // PROCESSES),
+        frames=max(LEAST_FRAMES, -(-order.runs // PROCESSES)),
         warm_up=order.warm_up,
     )
     told = fought.compared(on_cpu=_on_cpu(bundle, order))
