@@ -148,7 +148,7 @@ def test_swap_is_read_with_what_lies_behind_it(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("folder", "kind", "read_only"),
     [
-        ("/home/me", "eMMC", False),
+        ("/srv/films", "eMMC", False),
         ("/mnt/nvme/films", "NVMe", False),
         ("/mnt/nvme2", "eMMC", False),  # not below /mnt/nvme, whatever it begins with
         ("/media/a card", "SD card", True),
