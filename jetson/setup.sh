@@ -111,11 +111,16 @@ check_groups() {
 
 check_memory() {
     local total
-    total=$(awk '/^(MemTotal|SwapTotal):/ {sum += $2} END {printf "%d", sum / 1048576}' "$root/proc/meminfo" 2>/dev/null || true)
+    # zram is memory itself, compressed: it makes no room for a builder.
+    total=$(awk '
+        FNR == 1 { file++ }
+        file == 1 && /^(MemTotal|SwapTotal):/ { sum += $2 }
+        file == 2 && $1 ~ /zram/ { sum -= $3 }
+        END { if (sum) printf "%d", sum / 1048576 }' "$root/proc/meminfo" "$root/proc/swaps" 2>/dev/null || true)
     if [ -z "$total" ]; then
         note Memory 'it cannot be told' 'free -h'
     elif [ "$total" -lt 6 ]; then
-        note Memory "$total GB with swap; TensorRT's builder may need more" \
+        note Memory "$total GB with swap, zram left out; TensorRT's builder may need more" \
             'sudo fallocate -l 8G /swapfile && sudo chmod 600 /swapfile && sudo mkswap /swapfile && sudo swapon /swapfile'
     else
         say ok Memory "$total GB with swap"

@@ -4,12 +4,12 @@ One pure function a subject: `Inventory` in, `Finding` out. DIAGNOSES lists them
 """
 
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
-from typing import Any, Final, Literal
+from dataclasses import asdict
+from typing import Any, Final
 
+from edgecam.doctor_finding import Finding, Status
+from edgecam.doctor_state import clocks, heat, memory, storage
 from edgecam.inventory import Inventory
-
-Status = Literal["ok", "note", "problem"]
 
 OLDEST_PYTHON: Final = (3, 10)
 OLDEST_TENSORRT: Final = (10, 3)
@@ -22,16 +22,6 @@ _SYSTEM_PACKAGES: Final = (
     "JetPack's packages are seen only from a virtual environment that was made with:\n"
     "    python3 -m venv --system-site-packages .venv"
 )
-
-
-@dataclass(frozen=True)
-class Finding:
-    """One subject of the report."""
-
-    name: str
-    status: Status  # "ok"; "note": works, with something to know; "problem": edgecam cannot work
-    found: str
-    todo: str = ""  # what to do; "" for nothing
 
 
 def diagnose(machine: Inventory) -> list[Finding]:
@@ -257,7 +247,8 @@ def training(machine: Inventory) -> Finding:
 
 
 DIAGNOSES: Final[tuple[Callable[[Inventory], Finding], ...]] = (
-    python, opencv, onnxruntime, cuda, tensorrt, jetpack, power, cameras, window, training,
+    python, opencv, onnxruntime, cuda, tensorrt, jetpack, power, clocks, heat, memory, storage, cameras,
+    window, training,
 )  # fmt: skip
 
 

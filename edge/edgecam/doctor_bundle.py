@@ -5,7 +5,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Final
 
-from edgecam.doctor import OLDEST_TENSORRT, Finding, numbers
+from edgecam.doctor import OLDEST_TENSORRT, numbers
+from edgecam.doctor_finding import Finding
 from edgecam.inventory import Inventory
 from edgecam.roofline.of_bundle import of_bundle
 from edgecam.roofline.peaks import ORIN, mode_named

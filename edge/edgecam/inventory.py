@@ -7,13 +7,14 @@ import os
 import platform
 import re
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from importlib import import_module, metadata
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
 from edgecam.board import Board, Command, read_board, run_command
+from edgecam.telemetry.state import State, read_state
 
 OPENCV_PACKAGES: Final = (
     "opencv-python",
@@ -65,6 +66,7 @@ class Inventory:
     cameras: tuple[Camera, ...]
     display: bool  # does the session name one
     torch: str | None  # version; None when not installed
+    state: State = field(default_factory=State)
 
 
 def take_inventory(root: Path = Path("/"), run: Command = run_command) -> Inventory:
@@ -82,6 +84,7 @@ def take_inventory(root: Path = Path("/"), run: Command = run_command) -> Invent
         cameras=find_cameras(root),
         display=bool(os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY")),
         torch=installed_version("torch") if find_spec("torch") else None,
+        state=read_state(root),
     )
 
 

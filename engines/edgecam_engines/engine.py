@@ -1,6 +1,7 @@
 """The one seam between a compiled model and everything that uses it."""
 
-from typing import Protocol, TypeAlias
+from collections.abc import Callable
+from typing import NamedTuple, Protocol, TypeAlias, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,6 +23,26 @@ class Engine(Protocol):
 
     def close(self) -> None:
         """Give the device back. Safe to call twice; `infer` afterwards raises EngineError."""
+        ...
+
+
+class EngineStages(NamedTuple):
+    """Where one call of an engine spent its time. Seconds; during `enqueue` the device works already."""
+
+    copy_in: float  # of frames to where the device reads them
+    enqueue: float  # in the host's calls that hand work to the device
+    compute: float  # of the device alone, by its own clock
+    copy_out: float  # of features to where the class head reads them
+
+
+@runtime_checkable
+class Staged(Protocol):
+    """What an engine may do besides: tell its stages apart, for a few microseconds a call."""
+
+    last_stages: EngineStages | None  # of the last call of `infer`; None before one was watched
+
+    def watch(self, clock: Callable[[], float], /) -> None:
+        """Tell them from now on, the host's part by this clock."""
         ...
 
 

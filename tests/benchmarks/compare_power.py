@@ -3,8 +3,8 @@
     python tests/benchmarks/compare_power.py BUNDLE [--tries 20] [--load 1] [--slower 0.05]
 
 Meanwhile `--load` programs keep the processor busy in bursts. The slower one spends a known share more
-processor time on every frame. Each try starts both programs ten times over, as the command does, for 40
-frames each: half a minute with a network of 10 ms, more where others use the machine.
+processor time on every frame. Each try starts both programs sixteen times over, as the command does, for 64
+frames each: a minute with a network of 10 ms, more where others use the machine.
 """
 
 import argparse
@@ -20,7 +20,7 @@ from table import show
 
 from edgecam.bench.against import rival, serve_lines
 from edgecam.bench.compare import Comparison
-from edgecam.bench.duel import PROCESSES, duel
+from edgecam.bench.duel import LEAST_FRAMES, PROCESSES, duel
 from edgecam.bench.order import Order
 from edgecam.bench.scenarios import Work
 from edgecam.bench.timing import REAL, Clock
@@ -76,7 +76,7 @@ def main() -> None:
     parser.add_argument("--load", type=int, default=1, help="programs that work in bursts meanwhile")
     parser.add_argument("--slower", type=float, default=0.05, help="share that is planted")
     parser.add_argument("--processes", type=int, default=PROCESSES, help="of each program in one try")
-    parser.add_argument("--frames", type=int, default=40, help="of each process")
+    parser.add_argument("--frames", type=int, default=LEAST_FRAMES, help="of each process")
     parser.add_argument("--lines", type=float, help=argparse.SUPPRESS)  # be the program, this much slower
     asked = parser.parse_args()
     if asked.lines is not None:

@@ -84,6 +84,8 @@ def lay_jetson(root: Path, release: Release, *, mode: str = "MAXN") -> Path:
     lay_rails(root, release.tegrastats)
     _lay_clocks(root)
     _lay_heat(root, release.tegrastats)
+    _lay_memory(root, release.tegrastats)
+    _lay_disks(root)
     lay_program(root, "tegrastats", f"echo '{release.tegrastats}'; sleep 0.02; echo '{release.tegrastats}'")
     lay_program(root, "nvpmodel", f"echo 'NV Power Mode: {mode}'; echo 0")
     lay_program(root, "dpkg-query", f"echo {release.l4t}-20250107174145")
@@ -138,6 +140,28 @@ def _lay_heat(root: Path, line: str) -> None:
     for number, (name, degrees) in enumerate(re.findall(r"(\w+)@(-?[\d.]+)C", line)):
         _write(root / f"sys/class/thermal/thermal_zone{number}/type", f"{name}-thermal")
         _write(root / f"sys/class/thermal/thermal_zone{number}/temp", f"{float(degrees) * 1000:.0f}")
+
+
+def _lay_memory(root: Path, line: str) -> None:
+    """As JetPack sets it up: swap is memory, compressed, half of all of it. Not told on 7.2: none."""
+    used, total = map(int, re.findall(r"RAM (\d+)/(\d+)MB", line)[0])
+    swaps = [(int(taken), int(size)) for taken, size in re.findall(r"SWAP (\d+)/(\d+)MB", line)]
+    _write(
+        root / "proc/meminfo",
+        f"MemTotal: {total * 1024} kB\nMemAvailable: {(total - used) * 1024} kB\n"
+        f"SwapTotal: {sum(size for _, size in swaps) * 1024} kB\n"
+        f"SwapFree: {sum(size - taken for taken, size in swaps) * 1024} kB",
+    )
+    rows = [f"/dev/zram{n} partition {size * 1024} {taken * 1024} 5" for n, (taken, size) in enumerate(swaps)]
+    _write(root / "proc/swaps", "\n".join(["Filename Type Size Used Priority", *rows]))
+
+
+def _lay_disks(root: Path) -> None:
+    """The root lies on the module's eMMC."""
+    _write(root / "sys/block/mmcblk0/device/type", "MMC")
+    _write(root / "sys/block/mmcblk0/queue/rotational", "0")
+    _write(root / "sys/block/zram0/queue/rotational", "0")
+    _write(root / "proc/mounts", "/dev/mmcblk0p1 / ext4 rw,relatime 0 0\nproc /proc proc rw 0 0")
 
 
 def _write(path: Path, content: str) -> None:

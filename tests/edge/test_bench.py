@@ -17,6 +17,7 @@ from edgecam.bench.order import Order
 from edgecam.bench.record import Run
 from edgecam.bench.report import report
 from edgecam.bench.session import Outcome
+from edgecam.bench.stages import Times
 from edgecam.bench.watch import Watched
 from edgecam.commands import bench as command
 from edgecam.result import Result
@@ -110,7 +111,7 @@ def test_each_stage_is_charged_with_its_own_time() -> None:
         warm_up=0,
         clock=clock,
     )
-    np.testing.assert_allclose(measured.seconds, [[0, 0.005, 0.002, 0.003]] * 2, atol=1e-12)
+    np.testing.assert_allclose(measured.seconds, [[0, 0.005, 0.002, 0.003, 0]] * 2, atol=1e-12)
 
 
 def test_every_run_draws_on_the_same_untouched_picture() -> None:
@@ -174,21 +175,23 @@ def test_the_bound_holds_about_as_often_as_it_promises() -> None:
 
 
 def test_the_report_has_exactly_the_keys_that_scripts_read() -> None:
-    stages = np.tile([0.001, 0.006, 0.0005, 0.0025], (100, 1))
+    stages = np.tile([0.001, 0.006, 0.0005, 0.0021, 0.0004], (100, 1))
     stages[-1, 1] = 0.5  # one hiccup: seen by no percentile up to 99, and by the throughput
     ended = np.cumsum(stages.sum(axis=1))
     began = ended - stages.sum(axis=1)
     run = Run("single-stream", began, began, ended, np.full(100, 0.009), 1, np.array([0.2, 0.1]))
     right = Accuracy(120, 1, 0, 0.0)
-    outcome = Outcome(run, stages, began, None, Watched([], None, None), ["too few samples"], right)
+    outcome = Outcome(run, Times(stages), began, None, Watched([], None, None), ["too few samples"], right)
     told = report("fixed-fp32", outcome, Order(), {"cpu": "x"})
     assert list(told) == [
         "scenario", "engine", "runs", "latency_ms", "stages_ms", "throughput_per_s", "provenance",
-        "valid", "invalid", "mlperf", "frames_per_query", "statistics", "cpu_ms", "stages", "bound",
-        "accuracy", "warm_up", "open_loop_by_replay", "order",
+        "valid", "invalid", "mlperf", "frames_per_query", "statistics", "cpu_ms", "stages",
+        "stages_left_out", "bound", "accuracy", "warm_up", "open_loop_by_replay", "order",
     ]  # fmt: skip
     assert told["latency_ms"] == {"p50": 10.0, "p90": 10.0, "p95": 10.0, "p99": 10.0}
-    assert told["stages_ms"] == {"prepare": 1.0, "infer": 6.0, "head": 0.5, "overlay": 2.5}
+    assert told["stages_ms"] == {
+        "prepare": 1.0, "infer": 6.0, "head": 0.5, "overlay": 2.1, "publish": 0.4,
+    }  # fmt: skip
     assert told["throughput_per_s"] == pytest.approx(100 / (99 * 0.01 + 0.504), abs=0.01)
     assert (told["runs"], told["engine"], told["provenance"]) == (100, "fixed-fp32", {"cpu": "x"})
     assert (told["valid"], told["invalid"], told["mlperf"]) == (False, ["too few samples"], "SingleStream")
@@ -207,7 +210,7 @@ def test_the_command_prints_one_document_that_says_where_it_was_measured(
     assert (told["engine"], told["runs"], told["scenario"]) == ("fixed-fp32", 64, "single-stream")
     latency = told["latency_ms"]
     assert 0 < latency["p50"] <= latency["p90"] <= latency["p95"] <= latency["p99"]
-    assert set(told["stages_ms"]) == {"prepare", "infer", "head", "overlay"}
+    assert set(told["stages_ms"]) == {"prepare", "infer", "head", "overlay", "publish"}
     where = told["provenance"]
     assert where["bundle"] == "colours"
     assert where["model_sha256"] == sha256_of(bundle / "fixed.json")
@@ -233,7 +236,7 @@ def test_people_are_told_what_the_p99_is_worth(
     command.bench(bundle, Order(runs=runs), json=False)
     told = capsys.readouterr().out
     assert words in told
-    assert all(stage in told for stage in ("prepare", "infer", "head", "overlay", "frames/s"))
+    assert all(stage in told for stage in ("prepare", "infer", "head", "overlay", "publish", "frames/s"))
 
 
 def test_a_histogram_is_a_picture_beside_the_numbers(

@@ -17,6 +17,7 @@ from edgecam.bench.compare import BETWEEN_PROCESSES, paired, student, unpaired
 from edgecam.bench.compare_files import compare_files
 from edgecam.bench.duel import PROCESSES, Duel, Side, duel
 from edgecam.bench.samples import columns_of, load, save
+from edgecam.bench.stages import Times
 from edgecam.bench.statistics import bootstrap, summarise
 from edgecam.bench.timing import Floats
 from edgecam.commands import bench as command
@@ -142,7 +143,7 @@ def a_result(path: Path, service: float, **document: object) -> Path:
         "invalid": [],
         "provenance": {"device": "cpu"},
     }
-    save(path, {**about, **document}, columns_of(run, np.zeros((100, 4))))
+    save(path, {**about, **document}, columns_of(run, Times(np.zeros((100, 5)))))
     return path
 
 

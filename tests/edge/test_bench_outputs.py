@@ -19,10 +19,12 @@ from edgecam.bench.order import Order
 from edgecam.bench.record import Run
 from edgecam.bench.samples import load
 from edgecam.bench.session import Outcome, conduct
+from edgecam.bench.stages import Stages, Times
 from edgecam.bench.timeline import write_timeline
 from edgecam.commands import bench as command
 from edgecam.result import Result
 from edgecam_engines.engine import Features, Frame, Frames
+from edgecam_engines.errors import OutputError
 from edgecam_engines.fixed import FixedEngine
 
 
@@ -59,9 +61,9 @@ def test_every_scenario_leaves_a_row_of_stages_for_each_of_its_queries(tmp_path:
     _, told = session(tmp_path, order)
     n = len(told.run.finished)
     assert told.run.scenario == scenario
-    assert (len(told.stages), len(told.began)) == (n, n)
+    assert (len(told.times.loop), len(told.began)) == (n, n)
     # A query is its stages: those that were kept are of these very queries.
-    np.testing.assert_allclose(told.stages.sum(axis=1), told.run.service, atol=1e-9)
+    np.testing.assert_allclose(told.times.loop.sum(axis=1), told.run.service, atol=1e-9)
     np.testing.assert_allclose(np.diff(told.began), np.diff(told.run.started), atol=1e-9)
     assert told.accuracy.same
     assert told.accuracy.frames == 3
@@ -102,23 +104,23 @@ def test_answers_are_held_against_those_of_the_same_frame() -> None:
     assert "1 of 3 timed answers" in (told.reason() or "")
 
 
-def a_run(waits: float) -> tuple[Run, np.ndarray, np.ndarray]:
+def a_run(waits: float) -> tuple[Run, Times, np.ndarray]:
     began = np.array([10.0, 10.01, 10.02])
-    stages = np.tile([0.001, 0.004, 0.002, 0.001], (3, 1))
+    stages = np.tile([0.001, 0.004, 0.002, 0.0005, 0.0005], (3, 1))
     started = began - 10
     run = Run("server", started - waits, started, started + 0.008, np.zeros(3), 1, np.zeros(0))
-    return run, stages, began
+    return run, Times(stages), began
 
 
 def test_a_timeline_has_every_stage_end_to_end_and_what_waited(tmp_path: Path) -> None:
-    run, stages, began = a_run(waits=0.003)
-    write_timeline(tmp_path / "t.json", run, stages, began, "fixed")
+    run, times, began = a_run(waits=0.003)
+    write_timeline(tmp_path / "t.json", run, times, began, "fixed")
     events = json.loads((tmp_path / "t.json").read_text())["traceEvents"]
     spans = [event for event in events if event["ph"] == "X"]
-    assert [span["name"] for span in spans[:4]] == ["prepare", "infer", "head", "overlay"]
-    assert len(spans) == 12
+    assert [span["name"] for span in spans[:5]] == ["prepare", "infer", "head", "overlay", "publish"]
+    assert len(spans) == 15
     assert spans[0]["ts"] == 0
-    for before, after in pairwise(spans[:4]):
+    for before, after in pairwise(spans[:5]):
         assert after["ts"] == pytest.approx(before["ts"] + before["dur"])
     waits = [event for event in events if event.get("cat") == "wait"]
     assert [event["ph"] for event in waits] == ["b", "e"] * 3
@@ -130,12 +132,15 @@ def test_a_timeline_has_every_stage_end_to_end_and_what_waited(tmp_path: Path) -
 
 
 def test_what_bounds_a_frame_is_said_in_words() -> None:
-    told = bound({"prepare": 0.2, "infer": 7.0, "head": 0.3, "overlay": 2.5})
+    told = bound({"prepare": 0.2, "infer": 7.0, "head": 0.3, "overlay": 2.0, "publish": 0.5})
     assert told.startswith("the engine bounds a frame: 70 % of it")
     assert "up to 133 frames/s" in told
-    assert "drawing bounds a frame" in bound({"prepare": 0.2, "infer": 1, "head": 0.3, "overlay": 3.5})
-    assert "no stage bounds" in bound({"prepare": 1, "infer": 1.2, "head": 1, "overlay": 1})
-    assert bound(dict.fromkeys(("prepare", "infer", "head", "overlay"), 0.0)) == "no stage took any time"
+    assert "drawing bounds a frame" in bound(Stages(0.2, 1, 0.3, 3.5, 0.1)._asdict())
+    assert "no stage bounds" in bound(Stages(1, 1.2, 1, 1, 0.1)._asdict())
+    outputs = Stages(0.2, 1, 0.3, 1, 13)._asdict()
+    assert "handing over to the outputs bounds a frame: 84 %" in bound(outputs)
+    assert "encoding the video bounds a frame: 84 %" in bound(outputs, recorded=True)
+    assert bound(Stages(0, 0, 0, 0, 0)._asdict()) == "no stage took any time"
 
 
 def test_the_command_writes_every_file_that_was_asked_for(
@@ -175,3 +180,37 @@ def test_a_picture_that_is_shown_often_is_one_picture(tmp_path: Path) -> None:
     assert told.accuracy.frames == 2
     assert sorted(loop.in_peace()) == [0, 2]
     assert [said.frame for said in loop.said[:6]] == [0, 0, 2, 0, 0, 2]
+
+
+@pytest.mark.parametrize("option", ["out", "csv", "histogram", "cdf", "timeline", "html"])
+def test_a_place_where_nothing_can_be_written_is_told_before_anything_is_measured(
+    tmp_path: Path, option: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(command, "conduct", lambda *a, **k: pytest.fail("it measured first"))
+    (tmp_path / "file").touch()
+    for path, words in ((tmp_path, "is a folder"), (tmp_path / "file/x/y.json", "nothing can be written")):
+        with pytest.raises(OutputError, match=f"--{option} .*{words}"):
+            command.bench(tmp_path / "x.edgecam", Order(), command.Outputs(**{option: path}), json=True)
+
+
+def test_what_was_measured_is_printed_though_it_cannot_be_saved(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def full(self: object, *_: object) -> None:
+        raise OutputError("No space left on device.")
+
+    monkeypatch.setattr(command.Outputs, "write", full)
+    with pytest.raises(OutputError):
+        command.bench(make_bundle(tmp_path / "x.edgecam"), Order(runs=64), json=True)
+    assert json.loads(capsys.readouterr().out)["runs"] == 64
+
+
+def test_mlperfs_own_figure_is_told_with_its_bound(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    bundle = make_bundle(tmp_path / "colours.edgecam")
+    for scenario, words in (("single-stream", "SingleStream is the p90"), ("multi-stream", "is the p99")):
+        command.bench(bundle, Order(scenario=scenario, runs=64, batch=2), json=False)
+        told = capsys.readouterr().out.replace("\n", " ")
+        assert words in told
+        assert ("below" in told) == (scenario == "single-stream"), "64 queries bound a p90, not a p99"

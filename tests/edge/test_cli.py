@@ -212,11 +212,11 @@ def test_bench_prints_exactly_the_stable_document(state: Path, sound: Path) -> N
     found = document(edgecam(state, "bench", sound, "--runs", 64, "--json"))
     assert list(found) == [
         "scenario", "engine", "runs", "latency_ms", "stages_ms", "throughput_per_s", "provenance",
-        "valid", "invalid", "mlperf", "frames_per_query", "statistics", "cpu_ms", "stages", "bound",
-        "accuracy", "warm_up", "open_loop_by_replay", "order",
+        "valid", "invalid", "mlperf", "frames_per_query", "statistics", "cpu_ms", "stages",
+        "stages_left_out", "bound", "accuracy", "warm_up", "open_loop_by_replay", "order",
     ]  # fmt: skip
     assert list(found["latency_ms"]) == ["p50", "p90", "p95", "p99"]
-    assert list(found["stages_ms"]) == ["prepare", "infer", "head", "overlay"]
+    assert list(found["stages_ms"]) == ["prepare", "infer", "head", "overlay", "publish"]
     assert found["runs"] == 64
 
 

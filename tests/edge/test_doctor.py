@@ -11,7 +11,8 @@ import pytest
 from edgecam import inventory
 from edgecam.board import Board
 from edgecam.commands import doctor as command
-from edgecam.doctor import Finding, diagnose, document, usable
+from edgecam.doctor import diagnose, document, usable
+from edgecam.doctor_finding import Finding
 from edgecam.inventory import (
     Camera,
     Inventory,

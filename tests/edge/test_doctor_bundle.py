@@ -10,8 +10,8 @@ from edge.loop_kit import make_bundle
 from edge.test_doctor import ORIN, PC
 from edge.test_roofline import a_model
 from edgecam.commands import doctor as command
-from edgecam.doctor import Finding
 from edgecam.doctor_bundle import diagnose_bundle
+from edgecam.doctor_finding import Finding
 from edgecam.inventory import Inventory
 from edgecam.roofline.cost import cost_of
 from edgecam.roofline.peaks import ORIN as MODES

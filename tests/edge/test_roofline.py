@@ -135,7 +135,10 @@ def test_a_bundle_says_what_it_asks_and_that_the_prediction_is_none_of_a_measure
     assert told["measured_gflop_per_s"] == pytest.approx(published()[0].cost.flops / 1.48e-3 / 1e9, rel=1e-3)
     assert told["reached"] == pytest.approx(told["roofline_ms"] / 1.48, abs=1e-3)
     assert told["prediction"]["not_measured"] is True
+    assert len(told["layers"]) == told["kernels"]
+    assert told["layers"][0].keys() == {"name", "operator", "mflop", "kb", "bound"}
     words = "\n".join(in_words(told))
+    assert "layers are bound by memory" in words
     assert words.count("PREDICTION, not measured") == 3
     assert "of the roofline was reached" in words
     elsewhere = Roofline(published()[0].cost, "fp16").document(infer_ms=12.0)

@@ -31,6 +31,7 @@ class FakeRuntime:
     def __init__(self, driver: int = 12060, runtime: int = 12090, error: int = 0, devices: int = 1) -> None:
         self._driver, self._runtime, self._error, self._devices = driver, runtime, error, devices
         self.blocks: dict[int, Any] = {}
+        self.events: list[int] = []
 
     def cudaGetErrorString(self, error: int) -> tuple[int, bytes]:
         return 0, f"error {error} in CUDA's words".encode()
@@ -80,6 +81,24 @@ class FakeRuntime:
     def cudaMemcpyAsync(self, to: int, source: int, size: int, kind: int, stream: int) -> tuple[int]:
         assert (kind == self.cudaMemcpyKind.cudaMemcpyHostToDevice) == (to == self.card)
         ctypes.memmove(to, source, size)
+        return (0,)
+
+    def cudaEventCreate(self) -> tuple[int, int]:
+        self.events.append(len(self.events) + 1)
+        return 0, self.events[-1]
+
+    def cudaEventRecord(self, event: int, stream: int) -> tuple[int]:
+        assert (event in self.events, stream) == (True, 77)
+        return (0,)
+
+    def cudaEventElapsedTime(self, first: int, second: int) -> tuple[int, float]:
+        assert {first, second} <= set(self.events)
+        return 0, 2.5 * (second - first)  # milliseconds
+
+    def cudaEventDestroy(self, event: int) -> tuple[int]:
+        if event not in self.events:
+            return (400,)
+        self.events.remove(event)
         return (0,)
 
     card = 0  # address that plays the GPU's own memory
@@ -169,6 +188,18 @@ def test_copies_go_there_and_back() -> None:
 def test_a_failure_is_told_with_the_call_and_cudas_words() -> None:
     with pytest.raises(EngineError, match=r"cudaMalloc: error 2 in CUDA's words"):
         CudaPython(FakeRuntime(error=2)).allocate(1)
+
+
+def test_marks_are_recorded_and_read_in_seconds() -> None:
+    cuda = CudaPython(FakeRuntime())
+    stream, first, second = cuda.stream(), cuda.event(), cuda.event()
+    cuda.mark(first, stream)
+    cuda.mark(second, stream)
+    assert cuda.between(first, second) == pytest.approx(0.0025)
+    for event in (first, second):
+        cuda.forget(event)
+    with pytest.raises(EngineError, match="cudaEventDestroy"):
+        cuda.forget(first)
 
 
 class RecordingRuntime(FakeRuntime):
@@ -386,6 +417,14 @@ class FakePyCuda:
         self._called()
         return SimpleNamespace(handle=77, synchronize=self._called)
 
+    def Event(self) -> Any:
+        self._called()
+        return SimpleNamespace(record=lambda stream: self._called(), time_since=self._since)
+
+    def _since(self, earlier: Any) -> float:
+        self._called()
+        return 2.5  # milliseconds
+
     def mem_alloc(self, size: int) -> Any:
         self._called()
         return Allocation(self, size)
@@ -442,7 +481,13 @@ def test_every_call_of_pycuda_enters_its_context_and_leaves_it() -> None:
     stream, address, pinned = cuda.stream(), cuda.allocate(4), cuda.pin(4)
     cuda.upload(address, np.zeros(4, np.uint8), stream)
     cuda.download(np.zeros(4, np.uint8), address, stream)
+    first, second = cuda.event(), cuda.event()
+    cuda.mark(first, stream)
+    cuda.mark(second, stream)
     cuda.synchronize(stream)
+    assert cuda.between(first, second) == pytest.approx(0.0025)
+    cuda.forget(first)
+    cuda.forget(second)
     cuda.release(address)
     cuda.unpin(pinned)
     cuda.destroy(stream)

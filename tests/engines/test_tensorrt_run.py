@@ -3,6 +3,8 @@ import json
 import shutil
 import subprocess
 import sys
+from collections.abc import Callable
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -16,12 +18,20 @@ from edgecam_engines.backends import Model, open_engine
 from edgecam_engines.cuda import find as cuda_module
 from edgecam_engines.cuda.calls import Device
 from edgecam_engines.cuda.find import probe
-from edgecam_engines.engine import Engine
+from edgecam_engines.engine import Engine, Staged
 from edgecam_engines.errors import BackendUnavailable, BundleDamaged, EngineError
 from edgecam_engines.tensorrt import opener as runner
 from edgecam_engines.tensorrt.opener import open_on, open_plan, plan_path
 from edgecam_engines.tensorrt.plan import Sidecar, sidecar_path
-from engines.trt_fake import CARD, JETSON, FakeCuda, FakeTensorRT
+from engines.trt_fake import (
+    CARD,
+    DOWNLOAD_S,
+    EXECUTE_S,
+    JETSON,
+    UPLOAD_S,
+    FakeCuda,
+    FakeTensorRT,
+)
 from engines.trt_models import PRECISIONS, by_onnxruntime, frames, needs_device, small_model, write_model
 
 
@@ -122,6 +132,53 @@ def test_whatever_batches_come_the_features_are_right_and_nothing_is_held_afterw
         )
     engine.close()
     assert cuda.nothing_held
+
+
+def ticking() -> Callable[[], float]:
+    """A clock that is read a second later each time."""
+    seconds = count()
+    return lambda: float(next(seconds))
+
+
+@pytest.mark.parametrize("graphs", [True, False], ids=["graphs", "call by call"])
+@pytest.mark.parametrize(
+    ("device", "copies", "submissions"), [(JETSON, 0, 1), (CARD, 1, 3)], ids=["shared memory", "own memory"]
+)
+def test_stages_are_told_apart_by_the_gpus_clock_and_the_hosts(
+    tmp_path: Path, device: Device, copies: int, submissions: int, graphs: bool
+) -> None:
+    model, cuda = model_in(tmp_path), FakeCuda(graphs=graphs)
+    engine = opened(model, device, cuda)
+    assert isinstance(engine, Staged)
+    engine.infer(frames(1))
+    assert engine.last_stages is None, "nobody has asked for them"
+    engine.watch(ticking())
+    for n, pieces in ((1, 1), (1, 1), (19, 3), (1, 1)):
+        given_frames = frames(n, seed=n)
+        np.testing.assert_array_equal(engine.infer(given_frames), by_onnxruntime(model.path, given_frames))
+        # The host copies once each way, and is a second busy with each thing that it does.
+        assert engine.last_stages == pytest.approx(
+            (
+                pieces * (1 + copies * UPLOAD_S),
+                pieces * submissions,
+                pieces * EXECUTE_S,
+                pieces * (1 + copies * DOWNLOAD_S),
+            )
+        )
+    engine.close()
+    assert cuda.nothing_held
+
+
+def test_a_watched_engine_still_launches_a_graph_of_what_it_computes(tmp_path: Path) -> None:
+    cuda = FakeCuda()
+    engine = opened(model_in(tmp_path), CARD, cuda)
+    assert isinstance(engine, Staged)
+    engine.watch(ticking())
+    engine.infer(frames(1))
+    cuda.calls.clear()
+    engine.infer(frames(1))
+    assert [call[0] for call in cuda.calls] == ["upload", "launch", "download", "synchronize"]
+    engine.close()
 
 
 def test_only_a_few_batch_sizes_are_kept_ready_and_the_others_still_right(tmp_path: Path) -> None:

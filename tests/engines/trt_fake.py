@@ -22,6 +22,7 @@ from engines.trt_models import by_onnxruntime
 JETSON = Device("Orin", "8.7", integrated=True, driver="12.6", runtime="12.6", binding="cuda-python")
 CARD = Device("A card", "8.6", integrated=False, driver="12.6", runtime="12.6", binding="cuda-python")
 Work = Callable[[], None]
+UPLOAD_S, EXECUTE_S, DOWNLOAD_S = 0.001, 0.004, 0.002  # that each takes the GPU
 Queue = list[tuple[Work, Bytes]]  # with the memory that each will write
 
 
@@ -38,13 +39,15 @@ class FakeCuda:
         self.graphs: dict[int, Queue] = {}
         self.recording: Queue | None = None
         self.records = 0  # how many graphs were ever made
+        self.events: dict[int, float | None] = {}  # when each happened, on the GPU's clock
+        self.at_s = 0.0  # that clock
         self._can_record = graphs
         self._pins_left = pins
         self._next = 0x1000
 
     @property
     def nothing_held(self) -> bool:
-        return not (self.memory or self.streams or self.graphs)
+        return not (self.memory or self.streams or self.graphs or self.events)
 
     def at(self, address: int) -> Bytes:
         assert address in self.memory, f"the GPU used {address:#x}, which is freed or not its own"
@@ -99,6 +102,38 @@ class FakeCuda:
     def discard(self, graph: int) -> None:
         del self.graphs[graph]
 
+    def event(self) -> int:
+        self.events[self._address()] = None
+        return self._next
+
+    def mark(self, event: int, stream: int) -> None:
+        assert self.recording is None, "in a graph a mark is something else"
+        assert event in self.events, "a mark that does not exist was put on a stream"
+        self.events[event] = None
+
+        def happen() -> None:
+            self.events[event] = self.at_s
+
+        self.put(stream, happen, np.zeros(0, np.uint8))
+
+    def between(self, first: int, second: int) -> float:
+        began, ended = self.events[first], self.events[second]
+        assert began is not None, "a mark was read before it had happened"
+        assert ended is not None, "a mark was read before it had happened"
+        return ended - began
+
+    def forget(self, event: int) -> None:
+        del self.events[event]
+
+    def spend(self, seconds: float, work: Work) -> Work:
+        """Work that takes the GPU so long."""
+
+        def spent() -> None:
+            self.at_s += seconds
+            work()
+
+        return spent
+
     def pin(self, size: int) -> Pinned:
         self._may_allocate()
         if not self._pins_left:
@@ -123,12 +158,14 @@ class FakeCuda:
         self._pinned(host)
         self.calls.append(("upload", host.nbytes))
         to = self.at(address)[: host.nbytes]
-        self.put(stream, lambda: np.copyto(self.at(address)[: host.nbytes], host), to)
+        work = self.spend(UPLOAD_S, lambda: np.copyto(self.at(address)[: host.nbytes], host))
+        self.put(stream, work, to)
 
     def download(self, host: Bytes, address: int, stream: int) -> None:
         self._pinned(host)
         self.calls.append(("download", host.nbytes))
-        self.put(stream, lambda: np.copyto(host, self.at(address)[: host.nbytes]), host)
+        work = self.spend(DOWNLOAD_S, lambda: np.copyto(host, self.at(address)[: host.nbytes]))
+        self.put(stream, work, host)
 
     def _pinned(self, host: Bytes) -> None:
         assert any(np.shares_memory(host, block) for block in self.memory.values()), "not page-locked"
@@ -502,7 +539,7 @@ class Context:
             _compute(self_engine, shape, cuda.at(read), cuda.at(write))
 
         self_engine = self._engine
-        cuda.put(stream, work, cuda.at(write))
+        cuda.put(stream, cuda.spend(EXECUTE_S, work), cuda.at(write))
         return True
 
     def _allowed(self, call: str) -> bool:

@@ -62,6 +62,7 @@ def lay(
     build: str = GSTREAMER,
     groups: str = "somebody video render",
     memory_kb: int = 64_000_000,
+    zram_kb: int = 0,
     tensorrt: str | None = None,
     plan: str = '{"install": [{"metadata": {"name": "typer"}}]}',
 ) -> Board:
@@ -77,7 +78,11 @@ def lay(
     )
     lay_program(root, "id", f'case "$1" in -u) echo 1000 ;; *) echo "{groups}" ;; esac')
     lay_program(root, "getent", "exit 0")
-    (root / "proc/meminfo").write_text(f"MemTotal: {memory_kb} kB\nSwapTotal: 0 kB\nSwapFree: 0 kB\n")
+    swap = f"SwapTotal: {zram_kb} kB\nSwapFree: {zram_kb} kB\n"
+    (root / "proc/meminfo").write_text(f"MemTotal: {memory_kb} kB\n{swap}")
+    (root / "proc/swaps").write_text(
+        f"Filename Type Size Used Priority\n/dev/zram0 partition {zram_kb} 0 5\n"
+    )
     return Board(root, root / "venv", log)
 
 
@@ -146,6 +151,7 @@ def test_no_problem_is_left_behind_by_an_install(tmp_path: Path) -> None:
         ({"groups": "somebody video"}, "you are not in: render", "sudo usermod -aG render somebody"),
         ({"groups": "somebody"}, "not in: video render", "sudo usermod -aG video,render somebody"),
         ({"memory_kb": 4_000_000}, "3 GB with swap", "sudo fallocate"),
+        ({"memory_kb": 4_000_000, "zram_kb": 4_000_000}, "3 GB with swap, zram left out", "sudo fallocate"),
         ({"tensorrt": "8.6.2"}, "8.6.2.30 is too old", "JetPack 6.1 or later"),
     ],
 )

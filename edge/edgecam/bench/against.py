@@ -98,7 +98,11 @@ def rival(command: str) -> Iterator[Rival]:
     try:
         process = subprocess.Popen(shlex.split(command), stdin=subprocess.PIPE, stdout=subprocess.PIPE)
     except (OSError, ValueError, IndexError) as error:
-        raise MeasurementError(f"--against cannot be started: {command}\n{error}") from error
+        why = (error.strerror if isinstance(error, OSError) else None) or str(error) or "it is empty"
+        raise MeasurementError(
+            f"--against cannot be started: {command} ({why}).\n"
+            f"Give a whole command line, such as: --against 'edgecam bench OTHER.edgecam --lines'"
+        ) from error
     try:
         opponent = Rival(process, command)
         try:

@@ -1,6 +1,7 @@
 """The work that is measured: the camera loop's own code, with a mark at every border of its stages.
 
-What runs is `recognise` and `overlay.draw` as in the loop; a clock stands before and after the engine.
+What runs is `recognise`, `overlay.draw` and the sinks as in the loop; a clock stands between them, and before
+and after the engine. An engine that can tell its own stages is asked to.
 """
 
 import time
@@ -12,34 +13,34 @@ import numpy as np
 
 from edgecam.bench.accuracy import Said
 from edgecam.bench.scenarios import closed_loop
+from edgecam.bench.stages import Stages
 from edgecam.bench.timing import REAL, Clock, Floats
 from edgecam.recognise import recognise
 from edgecam.result import Result
 from edgecam.sources.source import Shot
-from edgecam_engines.engine import Engine, Features, Frame, Frames
+from edgecam_engines.engine import Engine, EngineStages, Features, Frame, Frames, Staged
 from edgecam_engines.geometry import fit_batch, scale_box
 from edgecam_engines.head import Head
 
 FRAME_HW: Final = (720, 1280)  # pixels, what most cameras give
 WARM_UP: Final = 20  # calls before the clock counts
 
+KEPT: Final = 16  # frames of a camera whose answers are checked
+KEPT_EVERY: Final = 10  # frames of it
+
 Draw = Callable[[Frame, Result], object]
+Publish = Callable[[Frame, Result], object]
 
 
-class Stages(NamedTuple):
-    """One query's way, or many queries'. Seconds."""
-
-    prepare: float  # fit the frames to the input
-    infer: float  # the engine
-    head: float  # logits, ranking, the best class's map and its box
-    overlay: float  # heat, box and words drawn on the frame
+def nobody(frame: Frame, result: Result) -> None:
+    """Takes no results."""
 
 
 class Measured(NamedTuple):
     """The runs after warm-up, in order."""
 
     engine: str
-    seconds: Floats  # (runs, 4), a column for each of Stages
+    seconds: Floats  # (runs, 5), a column for each of Stages
 
     @property
     def latency_ms(self) -> Floats:
@@ -48,17 +49,22 @@ class Measured(NamedTuple):
 
 
 class TimedEngine:
-    """An engine that notes when its last call began and ended."""
+    """An engine that notes when its last call began and ended, and where it spent its time if it can tell."""
 
     def __init__(self, engine: Engine, clock: Clock) -> None:
         self._engine, self._clock = engine, clock
         self.name, self.input_hw = engine.name, engine.input_hw
         self.began = self.ended = 0.0
+        self.stages: EngineStages | None = None
+        if isinstance(engine, Staged):
+            engine.watch(clock)
 
     def infer(self, frames: Frames, /) -> Features:
         self.began = self._clock()
         features = self._engine.infer(frames)
         self.ended = self._clock()
+        if isinstance(self._engine, Staged):
+            self.stages = self._engine.last_stages
         return features
 
     def close(self) -> None:
@@ -81,7 +87,8 @@ class Given:
 class Loop:
     """Answers frames one by one as the camera loop does, or several in one batch. Work of a scenario.
 
-    `began` and `stages` get a row for each query, warm-up among them; `said` every answer.
+    `began`, `stages` and, where the engine tells, `within` get a row for each query, warm-up among them;
+    `said` every answer that can be checked.
     """
 
     def __init__(
@@ -91,22 +98,37 @@ class Loop:
         frames: Sequence[Frame],
         draw: Draw,
         clock: Clock = time.perf_counter,
+        publish: Publish = nobody,
     ) -> None:
         self._engine = TimedEngine(engine, clock)
-        self._head, self._frames, self._draw, self._clock = head, frames, draw, clock
+        self._head, self._frames, self._draw, self._clock = head, list(frames), draw, clock
+        self._publish = publish
         self._next = 0  # of the frames, which are shown in turn
         first: dict[int, int] = {}  # by identity: a picture may be shown more often than others
         self._picture = [first.setdefault(id(frame), number) for number, frame in enumerate(frames)]
-        self._held: list[tuple[int, Frame]] = []
+        self._turns = len(self._picture)  # frames behind these came from a camera
+        self._seen = 0  # of a camera
+        self.seen_hw: tuple[int, int] | None = None  # pixels of its last one
+        self._held: list[tuple[int | None, Frame]] = []  # None for one whose answer is not checked
         self.began: list[float] = []
         self.stages: list[Stages] = []
+        self.within: list[EngineStages] = []
         self.said: list[Said] = []
 
     def ready(self, frames: int, /) -> None:
-        numbers = [(self._next + i) % len(self._frames) for i in range(frames)]
-        self._next = (self._next + frames) % len(self._frames)
+        numbers = [(self._next + i) % self._turns for i in range(frames)]
+        self._next = (self._next + frames) % self._turns
         # Copies, since an overlay is drawn into the frame.
-        self._held = [(number, self._frames[number].copy()) for number in numbers]
+        self._held = [(self._picture[number], self._frames[number].copy()) for number in numbers]
+
+    def show(self, frame: Frame, /) -> None:
+        """Have this frame of a camera at hand; some are kept, so that their answers can be checked."""
+        number = None
+        if self._seen % KEPT_EVERY == 0 and len(self._frames) - self._turns < KEPT:
+            number = len(self._frames)
+            self._frames.append(frame.copy())
+        self._seen, self.seen_hw = self._seen + 1, (frame.shape[0], frame.shape[1])
+        self._held = [(number, frame)]
 
     def answer(self, frames: int, /) -> None:
         started = self._clock()
@@ -114,21 +136,31 @@ class Loop:
         recognised = self._clock()
         for (_, frame), result in zip(self._held, results, strict=True):
             self._draw(frame, result)
+        drawn = self._clock()
+        for (_, frame), result in zip(self._held, results, strict=True):
+            self._publish(frame, result)
         self.began.append(started)
         self.stages.append(
             Stages(
                 prepare=self._engine.began - started,
                 infer=self._engine.ended - self._engine.began,
                 head=recognised - self._engine.ended,
-                overlay=self._clock() - recognised,
+                overlay=drawn - recognised,
+                publish=self._clock() - drawn,
             )
         )
-        numbers = [self._picture[number] for number, _ in self._held]
-        self.said += [_said(number, result) for number, result in zip(numbers, results, strict=True)]
+        if self._engine.stages is not None:
+            self.within.append(self._engine.stages)
+        self.said += [
+            _said(number, result)
+            for (number, _), result in zip(self._held, results, strict=True)
+            if number is not None
+        ]
 
     def in_peace(self) -> dict[int, Said]:
         """What is said about each picture without a clock, by its number. It leaves no rows."""
-        return {number: self._asked(number, self._frames[number]) for number in sorted(set(self._picture))}
+        numbers = sorted({*self._picture, *range(self._turns, len(self._frames))})
+        return {number: self._asked(number, self._frames[number]) for number in numbers}
 
     def _asked(self, number: int, frame: Frame) -> Said:
         return _said(number, self._alone(frame.copy()))

@@ -16,4 +16,5 @@ MLPERF: Final = {
     OFFLINE: "Offline",
     SERVER: "Server",
 }
+FIGURE: Final = {SINGLE_STREAM: 90, MULTI_STREAM: 99}  # the percentile that MLPerf ranks by
 STREAMS: Final = 8  # frames in a query of MLPerf's MultiStream

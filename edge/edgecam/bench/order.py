@@ -25,6 +25,8 @@ class Order:
     power_mode: str | None = None  # that the board is to be in, by name
     energy: bool = False
     roofline: bool = False
+    camera: str | None = None  # URI that the scenario camera reads; None: frames made in memory
+    record: str | None = None  # video that is encoded meanwhile
     seed: int = 0  # of arrivals and intervals
 
     @property

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from edgecam.bench.pictures import draw_cdf, draw_histogram
+from edgecam.bench.stages import LABELS
 from edgecam.bench.table import lines
 from edgecam.bench.timing import Floats
 from edgecam_engines.html import Report
@@ -18,7 +19,9 @@ def write_page(path: Path, document: dict[str, Any], latency_ms: Floats) -> None
     for reason in document["invalid"]:
         page.text(f"INVALID: {reason}")
     page.heading("Times, ms")
-    rows: list[tuple[str, dict[str, float]]] = list(document["stages"].items())
+    rows: list[tuple[str, dict[str, float]]] = [
+        (LABELS.get(name, name), percentiles) for name, percentiles in document["stages"].items()
+    ]
     rows += [("latency", document["latency_ms"]), ("processor time", document["cpu_ms"])]
     page.table(
         ("", *document["latency_ms"]),
@@ -32,5 +35,24 @@ def write_page(path: Path, document: dict[str, Any], latency_ms: Floats) -> None
             draw(latency_ms, title, picture)
             page.picture(picture, f"{title}: {name}")
     page.heading("Where it was measured")
-    page.table(("", ""), [(key, str(value)) for key, value in document["provenance"].items()])
+    for line in _where(document["provenance"]):
+        page.text(line)
     page.save(path)
+
+
+def _where(provenance: dict[str, Any]) -> list[str]:
+    """A line for each thing that is known, and one for all that are not."""
+    known = {key: value for key, value in provenance.items() if value not in (None, [], {})}
+    unknown = ", ".join(key for key in provenance if key not in known)
+    lines = [f"{key}: {_in_words(value)}" for key, value in known.items()]
+    return [*lines, f"Not told by this machine: {unknown}"] if unknown else lines
+
+
+def _in_words(value: Any) -> str:
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, dict):
+        return ", ".join(f"{key} {_in_words(each)}" for key, each in value.items())
+    if isinstance(value, list):
+        return "; ".join(map(_in_words, value))
+    return str(value)

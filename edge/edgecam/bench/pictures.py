@@ -46,6 +46,15 @@ def draw_cdf(latency_ms: Floats, title: str, path: Path) -> None:
     axes.step(np.sort(latency_ms), slower, where="post", color="#3b6ea5")
     for percent in (50, 90, 99):
         axes.axhline(1 - percent / 100, color="#999999", linewidth=0.7)
-        axes.annotate(f"p{percent}", (1, 1 - percent / 100), xycoords=("axes fraction", "data"), fontsize=8)
+        axes.annotate(
+            f"p{percent}",
+            (1, 1 - percent / 100),
+            xytext=(4, 0),
+            xycoords=("axes fraction", "data"),
+            textcoords="offset points",
+            verticalalignment="center",
+            fontsize=8,
+        )
     axes.set(title=title, xlabel="latency, ms", ylabel="share of queries that took longer", yscale="log")
+    axes.yaxis.set_major_formatter(lambda share, _: f"{100 * share:g} %")
     write_atomically(path, lambda file: figure.savefig(file, dpi=120))

@@ -1,27 +1,25 @@
 """The document of a benchmark: what `edgecam bench --json` prints. Scripts rely on its keys."""
 
-from collections.abc import Iterator
 from typing import Any, Final
 
 import numpy as np
 
 from edgecam.bench.bound import bound
-from edgecam.bench.loop import Stages
 from edgecam.bench.names import CAMERA, MLPERF, MULTI_STREAM, OFFLINE, SINGLE_STREAM, SOAK
 from edgecam.bench.omission import hidden
 from edgecam.bench.order import Order
 from edgecam.bench.percentiles import order_statistic
 from edgecam.bench.record import Run
 from edgecam.bench.session import Outcome
+from edgecam.bench.stages import Times, left_out
 from edgecam.bench.statistics import PERCENTILES, summarise
-from edgecam.bench.timing import Floats
 
 _WINDOWS: Final = 10  # of a soak
 
 
 def report(engine: str, outcome: Outcome, order: Order, provenance: dict[str, Any]) -> dict[str, Any]:
     """Microseconds are the last digit told."""
-    run = outcome.run
+    run, medians = outcome.run, _medians(outcome.times)
     # Of frames that were all there at the start, waiting says nothing.
     told = summarise(
         run.service if run.scenario == OFFLINE else run.latency, np.random.default_rng(order.seed)
@@ -31,7 +29,7 @@ def report(engine: str, outcome: Outcome, order: Order, provenance: dict[str, An
         "engine": engine,
         "runs": len(run.latency),
         "latency_ms": _rounded(told.percentiles),
-        "stages_ms": {stage: _ms(order_statistic(column, 50)) for stage, column in _columns(outcome.stages)},
+        "stages_ms": {stage: _ms(seconds) for stage, seconds in medians.items()},
         "throughput_per_s": round(run.throughput, 2),
         "provenance": provenance,
         "valid": not outcome.invalid,
@@ -40,8 +38,11 @@ def report(engine: str, outcome: Outcome, order: Order, provenance: dict[str, An
         "frames_per_query": run.per_query,
         "statistics": told.document(),
         "cpu_ms": _rounded({p: 1e3 * order_statistic(run.cpu, p) for p in PERCENTILES}),
-        "stages": _stages(outcome.stages),
-        "bound": bound({s: order_statistic(c, 50) * 1e3 for s, c in _columns(outcome.stages)}),
+        "stages": _stages(outcome.times),
+        "stages_left_out": left_out(
+            outcome.times, run.scenario, on_cpu=provenance.get("device", "cpu") == "cpu"
+        ),
+        "bound": bound({s: 1e3 * t for s, t in medians.items()}, recorded=order.record is not None),
         "accuracy": outcome.accuracy.document(),
         "warm_up": _warm_up(run),
         **_particulars(outcome, order),
@@ -83,15 +84,15 @@ def _particulars(outcome: Outcome, order: Order) -> dict[str, Any]:
     return found
 
 
-def _stages(seconds: Floats) -> dict[str, dict[str, float]]:
+def _stages(times: Times) -> dict[str, dict[str, float]]:
     return {
         stage: _rounded({p: 1e3 * order_statistic(column, p) for p in PERCENTILES})
-        for stage, column in _columns(seconds)
+        for stage, column in times.columns()
     }
 
 
-def _columns(seconds: Floats) -> Iterator[tuple[str, Floats]]:
-    return zip(Stages._fields, seconds.T, strict=True)
+def _medians(times: Times) -> dict[str, float]:
+    return {stage: order_statistic(column, 50) for stage, column in times.columns()}
 
 
 def _warm_up(run: Run) -> dict[str, Any]:

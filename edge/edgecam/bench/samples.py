@@ -11,6 +11,7 @@ from typing import Any, Final, NamedTuple
 import numpy as np
 
 from edgecam.bench.record import Run
+from edgecam.bench.stages import Times
 from edgecam.bench.timing import Floats
 from edgecam_engines.errors import DataError
 from edgecam_engines.files import read_checked, read_limited, write_atomically, write_json
@@ -25,8 +26,9 @@ class Kept(NamedTuple):
     columns: dict[str, Floats]
 
 
-def columns_of(run: Run, stages: Floats) -> dict[str, Floats]:
-    """Everything that a run measured, each (n,) but warm_up (w,) and stages (n, stages)."""
+def columns_of(run: Run, times: Times) -> dict[str, Floats]:
+    """Everything that a run measured, each (n,) but warm_up (w,) and the loop's and the engine's stages."""
+    told = {"engine_stages": times.engine, "capture": times.capture}
     return {
         "scheduled": run.scheduled,
         "started": run.started,
@@ -34,7 +36,8 @@ def columns_of(run: Run, stages: Floats) -> dict[str, Floats]:
         "wall": run.service,
         "cpu": run.cpu,
         "warm_up": run.warm_up,
-        "stages": stages,
+        "stages": times.loop,
+        **{name: column for name, column in told.items() if column is not None},
     }
 
 
@@ -63,8 +66,9 @@ def load(path: Path) -> Kept:
         if columns["wall"].shape != columns["cpu"].shape or not columns["wall"].size:
             raise ValueError("its samples are not of one shape")
     except (OSError, ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile) as error:
+        why = (error.strerror if isinstance(error, OSError) else None) or str(error)
         raise DataError(
-            f"{path} is no result with samples ({error}).\nMake one with:\n"
+            f"{path} is no result with samples ({why}).\nMake one with:\n"
             f"    edgecam bench NAME.edgecam --out {path.name}"
         ) from error
     return Kept(document, columns)

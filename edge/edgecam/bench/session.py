@@ -8,11 +8,13 @@ import numpy as np
 from edgecam.bench import names, scenarios
 from edgecam.bench.accuracy import Accuracy, check
 from edgecam.bench.energy import IDLE_S, Energy, energy_of, sampling
+from edgecam.bench.live import Take, live
 from edgecam.bench.loop import Loop
 from edgecam.bench.order import Order
 from edgecam.bench.peak import Peak, find_peak
 from edgecam.bench.record import Run
 from edgecam.bench.schedule import poisson
+from edgecam.bench.stages import Times
 from edgecam.bench.timing import Floats, Time
 from edgecam.bench.validity import reasons
 from edgecam.bench.watch import Watched, watching
@@ -27,7 +29,7 @@ class Outcome(NamedTuple):
     """What a benchmark found."""
 
     run: Run
-    stages: Floats  # (n, stages) seconds, a row for each query of the run
+    times: Times  # of each query of the run
     began: Floats  # (n,) seconds on the benchmark's clock
     peak: Peak | None  # of the server scenario, where a rate was searched
     watched: Watched
@@ -42,28 +44,32 @@ def conduct(
     time: Time,
     meter: Meter | None = None,
     *,
+    take: Take | None = None,
     root: Path = Path("/"),
     run: Command = run_command,
 ) -> Outcome:
-    """Do what was ordered; with a meter, measure its energy too. Raises MeasurementError when that fails."""
+    """Do what was ordered; with a meter, measure its energy too. Raises MeasurementError when that fails.
+
+    `take` gives a camera's frames to the scenario camera.
+    """
     if meter is None:
-        return _conduct(order, loop, time, root, run)
+        return _conduct(order, loop, time, take, root, run)
     with sampling(meter, time) as sampler:
         time.sleep(_SETTLE_S)
         idle = time.now()
         time.sleep(IDLE_S + _SETTLE_S)
-        outcome = _conduct(order, loop, time, root, run)
+        outcome = _conduct(order, loop, time, take, root, run)
         time.sleep(_SETTLE_S)
-    window = (float(outcome.began[0]), float(outcome.began[-1] + outcome.stages[-1].sum()))
+    window = (float(outcome.began[0]), float(outcome.began[-1] + outcome.times.loop[-1].sum()))
     energy = energy_of(meter, sampler.trace(), (idle, idle + IDLE_S), window, outcome.run.frames)
     return outcome._replace(energy=energy)
 
 
-def _conduct(order: Order, loop: Loop, time: Time, root: Path, run: Command) -> Outcome:
+def _conduct(order: Order, loop: Loop, time: Time, take: Take | None, root: Path, run: Command) -> Outcome:
     gpu = gpu_load(root)
     reference = loop.in_peace()
     with watching(time, root, run) as end:
-        done = _Done(order, loop, time)
+        done = _Done(order, loop, time, take)
         watched = end()
     n = len(done.run.finished)
     invalid = reasons(done.run, watched, asked_mode=order.power_mode, gpu=gpu)
@@ -71,21 +77,30 @@ def _conduct(order: Order, loop: Loop, time: Time, root: Path, run: Command) -> 
         invalid.append(
             f"no rate held a p99 of {order.bound_s * 1e3:.1f} ms: the figures are of the last one tried"
         )
-    rows, began = loop.stages[done.first : done.first + n], loop.began[done.first : done.first + n]
+    if take is not None:
+        reference = loop.in_peace()  # what a camera showed is only known now
     accuracy = check(reference, loop.said)
     if (wrong := accuracy.reason()) is not None:
         invalid.append(wrong)
-    return Outcome(done.run, np.array(rows), np.array(began), done.peak, watched, invalid, accuracy)
+    rows = slice(done.first, done.first + n)
+    times = Times(
+        np.array(loop.stages[rows]),
+        np.array(loop.within[rows]) if loop.within else None,
+        done.run.started - done.run.scheduled if take is not None else None,
+    )
+    return Outcome(done.run, times, np.array(loop.began[rows]), done.peak, watched, invalid, accuracy)
 
 
 class _Done:
     """A scenario, done: its run, and which of the loop's rows are of it."""
 
-    def __init__(self, order: Order, loop: Loop, time: Time) -> None:
+    def __init__(self, order: Order, loop: Loop, time: Time, take: Take | None) -> None:
         self.peak: Peak | None = None
         self.first = order.warm_up
         if order.scenario == names.SERVER:
             self.run = self._server(order, loop, time)
+        elif take is not None:
+            self.run = live(loop, time, take, frames=order.runs, warm_up=order.warm_up)
         elif order.scenario == names.CAMERA:
             self.run = scenarios.camera(loop, time, fps=order.fps, frames=order.runs, warm_up=order.warm_up)
         else:

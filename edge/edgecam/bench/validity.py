@@ -13,7 +13,6 @@ CLOCK_DRIFT: Final = 0.05  # of the fastest that a clock was seen at
 OTHER_CORES: Final = 0.2  # cores that others may keep busy
 OTHER_GPU: Final = 0.05  # of the GPU, before the first query
 SWAP_MB: Final = 4.0  # that swap may grow by
-NOISY: Final = 0.025  # coefficient of variation from which trtexec warns as well
 
 
 def reasons(

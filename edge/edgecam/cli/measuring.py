@@ -57,6 +57,14 @@ def bench(
     runs: Annotated[int, typer.Option(min=64, help="Timed queries, after warm-up.")] = 700,
     batch: Annotated[int, typer.Option(min=1, help="Frames a query of multi-stream and offline.")] = 8,
     fps: Annotated[float, typer.Option(min=0.1, help="Of the scenario camera.")] = 30.0,
+    camera: Annotated[
+        Optional[str],  # noqa: UP045
+        typer.Option(metavar="URI", help="Let the scenario camera read a real one, or a file at its pace."),
+    ] = None,
+    record: Annotated[
+        Optional[Path],  # noqa: UP045
+        typer.Option(metavar="FILE.mp4", help="Encode the overlay meanwhile, so that it counts."),
+    ] = None,
     rate: Annotated[
         Optional[float],  # noqa: UP045
         typer.Option(min=0.01, help="Of the scenario server, a second; otherwise the highest is searched."),
@@ -127,10 +135,14 @@ def bench(
         power_mode=power_mode,
         energy=energy,
         roofline=roofline,
+        camera=camera,
+        record=None if record is None else str(record),
     )
     files = bench.Outputs(out, csv, histogram, cdf, timeline, html)
-    alone = energy or roofline or scenario != Scenario.single_stream or files != bench.Outputs(out)
-    if (lines or against) and alone:
+    if camera is not None and scenario != Scenario.camera:
+        raise typer.BadParameter("--camera is read by the scenario camera: add --scenario camera.")
+    more = energy or roofline or record is not None or files != bench.Outputs(out)
+    if (lines or against) and (more or scenario != Scenario.single_stream):
         raise typer.BadParameter("--against and --lines measure single frames in turn and write --out alone.")
     if lines:
         bench.lines(target[0], order)

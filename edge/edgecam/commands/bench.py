@@ -6,7 +6,7 @@ import shlex
 import sys
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -17,19 +17,21 @@ import numpy as np
 from edgecam import overlay
 from edgecam.bench import FRAME_HW, order_statistic, synthetic_frame
 from edgecam.bench.against import rival, serve_lines
-from edgecam.bench.duel import PROCESSES, Side, duel
-from edgecam.bench.loop import Loop
+from edgecam.bench.duel import LEAST_FRAMES, PROCESSES, Side, duel
+from edgecam.bench.live import open_camera
+from edgecam.bench.loop import Loop, Publish, nobody
 from edgecam.bench.names import OFFLINE, SINGLE_STREAM
 from edgecam.bench.order import Order
 from edgecam.bench.page import write_page
 from edgecam.bench.pictures import draw_cdf, draw_histogram, need_matplotlib
+from edgecam.bench.publish import publisher
 from edgecam.bench.report import report
 from edgecam.bench.samples import columns_of, save
 from edgecam.bench.session import Outcome, conduct
 from edgecam.bench.table import show
 from edgecam.bench.timeline import write_timeline
 from edgecam.bench.timing import REAL
-from edgecam.bench.written import write_csv
+from edgecam.bench.written import check_place, write_csv
 from edgecam.machine import describe_machine
 from edgecam.result import Result
 from edgecam.roofline.of_bundle import of_bundle
@@ -57,26 +59,31 @@ class Outputs:
     html: Path | None = None
 
     def check(self) -> None:
-        """Raises OutputError for pictures without matplotlib, before anything is measured."""
-        for option, path in (("--histogram", self.histogram), ("--cdf", self.cdf), ("--html", self.html)):
+        """Before anything is measured. Raises OutputError for pictures without matplotlib, and bad paths."""
+        pictures = {"--histogram": self.histogram, "--cdf": self.cdf, "--html": self.html}
+        for option, path in pictures.items():
             if path is not None:
                 need_matplotlib(option)
+        others = {"--out": self.out, "--csv": self.csv, "--timeline": self.timeline}
+        for option, path in {**others, **pictures}.items():
+            if path is not None:
+                check_place(option, path)
 
     def write(self, document: dict[str, Any], outcome: Outcome) -> None:
         run, title = outcome.run, f"{document['engine']}, {document['scenario']}, {document['runs']} queries"
         times = 1e3 * (run.service if run.scenario == OFFLINE else run.latency)
         if self.csv is not None:
-            write_csv(self.csv, run, outcome.stages)
+            write_csv(self.csv, run, outcome.times)
         if self.histogram is not None:
             draw_histogram(times, title, self.histogram)
         if self.cdf is not None:
             draw_cdf(times, title, self.cdf)
         if self.timeline is not None:
-            write_timeline(self.timeline, run, outcome.stages, outcome.began, str(document["engine"]))
+            write_timeline(self.timeline, run, outcome.times, outcome.began, str(document["engine"]))
         if self.html is not None:
             write_page(self.html, document, times)
         if self.out is not None:
-            save(self.out, document, columns_of(run, outcome.stages))
+            save(self.out, document, columns_of(run, outcome.times))
 
 
 class Opened(NamedTuple):
@@ -96,17 +103,28 @@ def bench(path: Path, order: Order, outputs: Outputs = Outputs(), *, json: bool)
     with ExitStack() as cleanup:
         # The meter first: without one nothing needs to be measured.
         meter = cleanup.enter_context(open_meter()) if order.energy else None
-        ready = cleanup.enter_context(opened(path, order))
+        camera = None if order.camera is None else cleanup.enter_context(open_camera(order.camera))
+        publish = cleanup.enter_context(
+            publisher(None if order.record is None else Path(order.record), order.fps)
+        )
+        ready = cleanup.enter_context(opened(path, order, publish))
         busy = os.getloadavg()[0]  # before our own work counts in it
-        outcome = conduct(order, ready.loop, REAL, meter)
-        document = report(ready.name, outcome, order, _provenance(ready.bundle, order, busy))
+        if camera is not None:
+            order = replace(order, fps=camera.fps)
+        outcome = conduct(order, ready.loop, REAL, meter, take=camera and camera.take)
+        where = _provenance(ready.bundle, order, busy)
+        if camera is not None:
+            h, w = ready.loop.seen_hw or (0, 0)
+            where["frame"] = f"{w}x{h} from {camera.name}"
+        document = report(ready.name, outcome, order, where)
     if order.roofline:
         document["roofline"] = _roofline(ready.bundle, document)
-    outputs.write(document, outcome)
+    # Printed first: a full disk must not take what was measured with it.
     if json:
         emit(document)
     else:
         show(document)
+    outputs.write(document, outcome)
 
 
 def against(path: Path, command: str, order: Order, saved: Path | None = None, *, json: bool) -> None:
@@ -119,7 +137,7 @@ def against(path: Path, command: str, order: Order, saved: Path | None = None, *
     fought = duel(
         lambda: rival(shlex.join(ours)),
         lambda: rival(command),
-        frames=-(-order.runs // PROCESSES),
+        frames=max(LEAST_FRAMES, -(-order.runs // PROCESSES)),
         warm_up=order.warm_up,
     )
     told = fought.compared(on_cpu=_on_cpu(bundle, order))
@@ -168,12 +186,13 @@ def lines(path: Path, order: Order) -> None:
 
 
 @contextmanager
-def opened(path: Path, order: Order) -> Iterator[Opened]:
+def opened(path: Path, order: Order, publish: Publish = nobody) -> Iterator[Opened]:
     bundle = open_bundle(path)
     engine = bundle.engine(order.backend, threads=order.threads, check=not order.skip_check)
     try:
         with one_opencv_thread():
-            yield Opened(bundle, engine.name, Loop(engine, bundle.head(), _frames(bundle), _draw))
+            loop = Loop(engine, bundle.head(), _frames(bundle), _draw, publish=publish)
+            yield Opened(bundle, engine.name, loop)
     finally:
         engine.close()
 

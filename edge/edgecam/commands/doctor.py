@@ -5,7 +5,8 @@ from typing import Final
 
 from rich.text import Text
 
-from edgecam.doctor import Finding, Status, diagnose, document, usable
+from edgecam.doctor import diagnose, document, usable
+from edgecam.doctor_finding import Finding, Status
 from edgecam.inventory import take_inventory
 from edgecam_engines.console import emit, out
 

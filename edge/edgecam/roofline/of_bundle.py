@@ -8,6 +8,7 @@ from edgecam.roofline.predict import ASSUMPTIONS, WITHIN, Prediction, predict
 from edgecam_engines.bundle import Bundle
 
 _PRECISIONS: Final = ("int8", "fp16", "fp32")
+_SHOWN: Final = 3  # layers; the document has all of them
 
 
 class Roofline(NamedTuple):
@@ -38,6 +39,7 @@ class Roofline(NamedTuple):
             least = predict(self.cost, self.precision, here).roofline
             told["roofline_ms"] = round(least * 1e3, 4)
             told["reached"] = round(least * 1e3 / infer_ms, 4)
+        told["layers"] = self.layers()
         told["prediction"] = {
             "device": "AGX Orin 64 GB",
             "not_measured": True,
@@ -77,6 +79,16 @@ def of_bundle(bundle: Bundle, precision: str | None = None) -> Roofline:
     return Roofline(cost, shipped if shipped in BYTES else "int8")
 
 
+def _dearest(layers: list[dict[str, Any]]) -> list[str]:
+    """How many layers the memory bounds, and the few that move and compute most."""
+    memory = sum(layer["bound"] == "memory" for layer in layers)
+    most = sorted(layers, key=lambda layer: -float(layer["mflop"]))[:_SHOWN]
+    named = ", ".join(f"{layer['name']} {layer['mflop']:.0f} MFLOP {layer['kb']:.0f} kB" for layer in most)
+    return [
+        f"{memory} of {len(layers)} layers are bound by memory at an AGX Orin's peaks; the largest: {named}"
+    ]
+
+
 def in_words(told: dict[str, Any]) -> list[str]:
     """For people."""
     ms = told["prediction"]["ms"]
@@ -85,6 +97,7 @@ def in_words(told: dict[str, Any]) -> list[str]:
         f"activations and {told['mb_weights']:.1f} MB of weights in {told['precision']}: "
         f"{told['flop_per_byte']:.0f} FLOP/B"
     ]
+    lines += _dearest(told["layers"])
     if "reached" in told:
         lines.append(
             f"{told['reached'] * 100:.0f} % of the roofline was reached: {told['roofline_ms']:.3f} ms at "

@@ -20,6 +20,12 @@ class Speed(NamedTuple):
     least: float | None  # that its governor may choose
     most: float | None
     governor: str | None
+    hardware: float | None = None  # the highest that the hardware can, where that is told
+
+    @property
+    def capped(self) -> bool:
+        """Its governor may not choose what the hardware can."""
+        return self.most is not None and self.hardware is not None and self.most < 0.99 * self.hardware
 
     @property
     def pinned(self) -> bool:
@@ -61,7 +67,8 @@ def _cpu(root: Path) -> Iterator[Speed]:
     policies = [path for path in (root / _CPU).glob("policy*") if path.name[6:].isdecimal()]
     for path in sorted(policies, key=lambda path: int(path.name[6:])):
         now, least, most = (_mhz(path / f"scaling_{which}_freq", 1e3) for which in ("cur", "min", "max"))
-        yield Speed(f"cpu{path.name[6:]}", now, least, most, text(path / "scaling_governor"))
+        hardware = _mhz(path / "cpuinfo_max_freq", 1e3)
+        yield Speed(f"cpu{path.name[6:]}", now, least, most, text(path / "scaling_governor"), hardware)
 
 
 def _gpu(root: Path) -> Iterator[Speed]:

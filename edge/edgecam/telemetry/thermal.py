@@ -21,15 +21,38 @@ def temperatures(root: Path = Path("/")) -> dict[str, float]:
 def throttling(root: Path = Path("/")) -> int:
     """A number that grows, or is above 0 while it lasts, whenever the machine slows itself down.
 
-    Over-current alarms of a Jetson's power monitors, active cooling states that are no fan, and the count of
-    thermal throttling that x86 keeps a core.
+    Over-current alarms of a Jetson's power monitors, active cooling states that are no fan, and what is
+    counted since the start.
     """
-    alarms = sum(number(path) or 0 for path in (root / "sys/class/hwmon").glob("hwmon*/curr*_crit_alarm"))
-    counts = (root / "sys/devices/system/cpu").glob("cpu*/thermal_throttle/*_throttle_count")
-    events = sum(number(path) or 0 for path in counts)
-    return (
-        alarms + events + sum(_slowed(path) for path in (root / "sys/class/thermal").glob("cooling_device*"))
-    )
+    alarms = sum(number(path) or 0 for path in _alarms(root))
+    return alarms + slowed_so_often(root) + sum(_slowed(path) for path in _coolers(root))
+
+
+def slowed_by(root: Path = Path("/")) -> list[str]:
+    """What holds the machine back at this moment, in words; empty for nothing."""
+    alarms = [f"over-current alarm of {_rail(path)}" for path in _alarms(root) if number(path)]
+    return [*alarms, *(text(path / "type") or path.name for path in _coolers(root) if _slowed(path))]
+
+
+def slowed_so_often(root: Path = Path("/")) -> int:
+    """How often since it started: a Jetson's over-current events, the thermal throttling of x86's cores."""
+    events = (root / "sys/class/hwmon").glob("hwmon*/oc*_event_cnt")
+    throttled = (root / "sys/devices/system/cpu").glob("cpu*/thermal_throttle/*_throttle_count")
+    return sum(number(path) or 0 for path in (*events, *throttled))
+
+
+def _alarms(root: Path) -> list[Path]:
+    return sorted((root / "sys/class/hwmon").glob("hwmon*/curr*_crit_alarm"))
+
+
+def _coolers(root: Path) -> list[Path]:
+    return sorted((root / "sys/class/thermal").glob("cooling_device*"))
+
+
+def _rail(alarm: Path) -> str:
+    """The rail that an alarm is of, by the label of its channel."""
+    channel = alarm.name.removeprefix("curr").removesuffix("_crit_alarm")
+    return text(alarm.with_name(f"in{channel}_label")) or alarm.name
 
 
 def _slowed(device: Path) -> int:

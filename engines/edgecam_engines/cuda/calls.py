@@ -76,6 +76,20 @@ class Cuda(Protocol):
 
     def discard(self, graph: int) -> None: ...
 
+    def event(self) -> int:
+        """A mark that can be put on a stream again and again."""
+        ...
+
+    def mark(self, event: int, stream: int) -> None:
+        """Put the mark on the stream: it notes when all work before it has happened."""
+        ...
+
+    def between(self, first: int, second: int) -> float:
+        """Seconds on the GPU's clock between two marks that have happened."""
+        ...
+
+    def forget(self, event: int) -> None: ...
+
 
 def failed(function: str, why: str) -> EngineError:
     return EngineError(

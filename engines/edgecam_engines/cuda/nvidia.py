@@ -78,6 +78,18 @@ class CudaPython:
     def discard(self, graph: int) -> None:
         self.call("cudaGraphExecDestroy", graph)
 
+    def event(self) -> int:
+        return int(self.call("cudaEventCreate"))
+
+    def mark(self, event: int, stream: int) -> None:
+        self.call("cudaEventRecord", event, stream)
+
+    def between(self, first: int, second: int) -> float:
+        return float(self.call("cudaEventElapsedTime", first, second)) / 1e3
+
+    def forget(self, event: int) -> None:
+        self.call("cudaEventDestroy", event)
+
     def device(self) -> Device:
         """Describe device 0. Raises EngineError when there is none."""
         if not self.call("cudaGetDeviceCount"):

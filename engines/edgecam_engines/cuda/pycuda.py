@@ -88,6 +88,24 @@ class PyCuda:
         with self._here():
             self._graphs.discard(graph)
 
+    def event(self) -> int:
+        with self._here() as drv:
+            made = drv.Event()
+            self._kept[id(made)] = made  # pycuda does not tell its handle
+            return id(made)
+
+    def mark(self, event: int, stream: int) -> None:
+        with self._here():
+            self._kept[event].record(self._kept[stream])
+
+    def between(self, first: int, second: int) -> float:
+        with self._here():
+            return float(self._kept[second].time_since(self._kept[first])) / 1e3
+
+    def forget(self, event: int) -> None:
+        with self._here():
+            del self._kept[event]
+
     def device(self) -> Device:
         """Describe device 0."""
         drv = self._drv

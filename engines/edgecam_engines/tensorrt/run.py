@@ -1,16 +1,18 @@
 """Running a plan: frames in, features out, in as few calls as CUDA allows."""
 
-from contextlib import ExitStack
+from collections.abc import Callable
+from contextlib import ExitStack, nullcontext
 from typing import Any, Final
 
 import numpy as np
 
 from edgecam_engines.console import log
 from edgecam_engines.cuda.calls import Cuda, Device
-from edgecam_engines.engine import Features, Frames, check_frames
+from edgecam_engines.engine import EngineStages, Features, Frames, check_frames
 from edgecam_engines.errors import EngineError
 from edgecam_engines.tensorrt.lane import Buffer, Lane
 from edgecam_engines.tensorrt.plan import Sidecar, stale
+from edgecam_engines.tensorrt.stopwatch import Stopwatch
 from edgecam_engines.tensorrt.watch import complaints, logger_of
 
 _LANES: Final = 3  # batch sizes that are kept ready; each holds memory of the GPU
@@ -29,6 +31,9 @@ class TensorRTEngine:
     ) -> None:
         self.name = f"tensorrt{'' if built.dla is None else f'-dla{built.dla}'}-{built.precision}"
         self._trt, self._cuda, self._logger, self._graphs = trt, cuda, logger_of(trt), graphs
+        self._device = device
+        self._watch: Stopwatch | None = None
+        self.last_stages: EngineStages | None = None
         self._logger.lines.clear()  # so that a complaint quoted below is about this plan
         self._runtime: Any = trt.Runtime(self._logger)
         if built.dla is not None:
@@ -48,17 +53,29 @@ class TensorRTEngine:
         if self._engine is None:
             raise EngineError("This engine is closed. Open the bundle again.")
         check_frames(frames, self.input_hw)
+        if self._watch is not None:
+            self._watch.begin()
         pieces = [self._run(frames[i : i + self._largest]) for i in range(0, len(frames), self._largest)]
+        if self._watch is not None:
+            self.last_stages = self._watch.stages
         return pieces[0] if len(pieces) == 1 else np.concatenate(pieces)
+
+    def watch(self, clock: Callable[[], float], /) -> None:
+        """Tell stages apart from now on, as `Staged` has it. The next run of each batch size sets up anew."""
+        self._close_lanes()
+        self._watch = Stopwatch(self._cuda, self._stream, self._device, clock, self._memory)
 
     def close(self) -> None:
         # The users of the memory go first, what made them next, the memory last.
-        for lane in self._lanes.values():
-            lane.close()
-        self._lanes.clear()
+        self._close_lanes()
         self._engine = None
         self._runtime = None
         self._memory.close()
+
+    def _close_lanes(self) -> None:
+        for lane in self._lanes.values():
+            lane.close()
+        self._lanes.clear()
 
     def _load(self, plan: bytes, built: Sidecar) -> Any:
         """The deserialized engine; sets what it says of its two tensors."""
@@ -89,16 +106,16 @@ class TensorRTEngine:
         """Up to `largest` frames in one execution."""
         n = len(frames)
         lane = self._lane(max(n, self._smallest))
-        np.copyto(self._given.host[: frames.nbytes].reshape(frames.shape), frames)
+        with nullcontext() if self._watch is None else self._watch.host("copy_in"):
+            np.copyto(self._given.host[: frames.nbytes].reshape(frames.shape), frames)
         lane.run()
         if lane.why_not and self._graphs:
             self._graphs = False  # said and tried once: what one batch size cannot, none can
             log.print(f"{self.name} runs without a CUDA graph, a little slower: {lane.why_not}", markup=False)
         size = n * int(np.prod(self._feature_dhw)) * self._item_size
-        # A copy, since the next frames are written over the buffer.
-        return (
-            self._made.host[:size].view(self._feature_type).reshape(n, *self._feature_dhw).astype(np.float32)
-        )
+        made = self._made.host[:size].view(self._feature_type).reshape(n, *self._feature_dhw)
+        with nullcontext() if self._watch is None else self._watch.host("copy_out"):
+            return made.astype(np.float32)  # a copy, since the next frames are written over the buffer
 
     def _lane(self, batch: int) -> Lane:
         """The lane of a batch size; the one that was not used for longest makes room for a new one."""
@@ -118,6 +135,7 @@ class TensorRTEngine:
                 (self._given, batch * frame),
                 (self._made, batch * feature * self._item_size),
                 graphs=self._graphs,
+                watch=self._watch,
             )
         self._lanes[batch] = lane
         return lane
