@@ -1,7 +1,7 @@
 """How well a few photos teach, by every method, in FP32's and in INT8's features, beside scikit-learn.
 
     python tests/benchmarks/fewshot.py --data GROCERY [--cache bench-out/fewshot.npz] [--draws 5]
-        [--precision fp32 int8] [--table top1 beside unknown]
+        [--precision fp32 int8] [--table top1 beside unknown finetune]
 
 GROCERY holds train/CLASS/* and val/CLASS/* (see grocery.py). Of the 13 classes with most photos, 1, 2, 5, 10
 and 20 of `train` teach, drawn anew each time, and all photos of these classes in `val` judge. Features are
@@ -11,10 +11,15 @@ same features of the very same draw. Intervals are of the mean over draws (Stude
 much the draw matters; that `val` is small adds to them.
 
 Unknown things: each class in turn is not taught, and the head calibrated to take 5 % of the known photos for
-unknown is asked about the class left out, and about the data set's other 30 classes.
+unknown is asked about the class left out, and about half of the data set's other 30 classes; photos of the
+other half stand for the bundle's golden ones, 12 as in a bundle, or 60.
 
 Beside old classes: a head of the other 30 classes stands for what a bundle knew; 12 of their `val` photos are
 its golden ones and do not judge.
+
+Fine-tuning (`finetune`; not by default, since each draw is a training run of minutes): the trainer trains the
+whole network from its ImageNet weights on the same draw of 20 photos a class, and the same photos judge. A
+draw that was interrupted goes on, and one that is done is not run again: --out keeps them.
 """
 
 import argparse
@@ -84,10 +89,14 @@ class Problem:
         self.asked, self.truth = val.features[precision], val.labels
         self.is_large = np.isin(self.truth, self.large)
 
-    def draw(self, shots: int, seed: int) -> tuple[Floats, Labels]:
+    def drawn(self, shots: int, seed: int) -> Labels:
+        """Which photos of `train`, class by class."""
         rng = np.random.default_rng([seed, shots])
         at = [rng.choice(np.flatnonzero(self.y == c), shots, replace=False) for c in self.large]
-        return self.x[np.concatenate(at)], np.repeat(np.arange(CLASSES), shots)
+        return np.concatenate(at)
+
+    def draw(self, shots: int, seed: int) -> tuple[Floats, Labels]:
+        return self.x[self.drawn(shots, seed)], np.repeat(np.arange(CLASSES), shots)
 
     def judging(self) -> tuple[Floats, Labels]:
         return self.asked[self.is_large], np.searchsorted(self.large, self.truth[self.is_large])
