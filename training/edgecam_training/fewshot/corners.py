@@ -3,13 +3,12 @@
 The ridge regression of `ridge`, with photos of other things as one class more where there are any: they show
 what else there is, and no class of the head. What it would say of a photo left out is exact, and so is the
 spread of a class's new photos around its corner. Photos come in series, and one that is left out alone is
-recognised by the shot before it, which no new photo will be. So each is left out with the one most like it:
-measured, a threshold for 5 % of such photos took 5 to 6 % of new known ones for unknown, and one for photos
-left out alone 8 to 10 %.
+recognised by the shot before it, which no new photo will be. So each is left out with the two most like it;
+with none left out beside, a threshold for 5 % of the photos took 8 to 10 % of new ones for unknown.
 
-It was chosen among fourteen scores on the same features (tests/benchmarks/fewshot_unknown.py): energy,
-distances to class means and to photos, relative Mahalanobis and the virtual logit tell a class that is
-*like* the taught ones no better than chance to little better, since photos of another day are as far away.
+On the same features (tests/benchmarks/fewshot_unknown.py) energy, distances to class means and to photos,
+Mahalanobis plain and relative (arXiv:2106.09022), and the virtual logit (arXiv:2203.10807) tell a class
+that is like the taught ones hardly better than chance: a known thing on another day is as far away.
 """
 
 from typing import Final, NamedTuple
@@ -23,7 +22,7 @@ from edgecam_training.fewshot.ridge import Solved, balanced, solve
 from edgecam_training.fewshot.space import space_of
 
 PENALTY: Final = 0.3
-ALIKE: Final = 1  # photos that are left out with each
+ALIKE: Final = 2  # photos that are left out with each
 _MISTAKEN: Final = -1.0  # nearness from which a photo "of other things" may well be of a class
 
 
