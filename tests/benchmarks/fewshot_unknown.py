@@ -7,9 +7,9 @@ score: the area under the ROC curve of known photos of `val` against the class l
 classes; and the share of both that is caught where exactly 5 % of the known photos of `val` are rejected,
 which no head can know. So scores are compared by what they tell, not by how well they were calibrated.
 
-All but the last two read features less their mean, scaled to length 1. Sources: energy arXiv:2010.03759, Mahalanobis
-arXiv:1807.03888, relative Mahalanobis arXiv:2106.09022, nearest photo arXiv:2204.06507, virtual logit
-(ViM) arXiv:2203.10807.
+All but the last two read features less their mean, scaled to length 1. Sources: energy arXiv:2010.03759,
+Mahalanobis arXiv:1807.03888, relative Mahalanobis arXiv:2106.09022, nearest photo arXiv:2204.06507, virtual
+logit (ViM) arXiv:2203.10807.
 """
 
 import argparse

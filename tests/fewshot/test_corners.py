@@ -50,7 +50,7 @@ def test_a_photo_that_stands_in_its_group_again_counts_once(seed: int) -> None:
 def test_a_photo_goes_with_the_one_most_like_it_unless_its_class_would_be_gone() -> None:
     x = np.array([[0.0], [1.0], [1.1], [5.0], [5.2]])
     np.testing.assert_array_equal(
-        alike(x, np.array([0, 0, 0, 1, 1])), [[0, 1], [1, 2], [2, 1], [3, 3], [4, 4]]
+        alike(x, np.array([0, 0, 0, 1, 1]), most=1), [[0, 1], [1, 2], [2, 1], [3, 3], [4, 4]]
     )
 
 
