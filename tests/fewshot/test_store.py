@@ -1,10 +1,5 @@
 """The photos that teach, on disk: kept, found again, taken out, and never half there."""
 
-import os
-import signal
-import subprocess
-import sys
-import time
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
 
@@ -12,9 +7,7 @@ import cv2
 import numpy as np
 import pytest
 
-from edgecam_engines.bundle import open_bundle
-from edgecam_engines.errors import BundleError, DataError, OutputError
-from edgecam_engines.taught.versions import folder_of
+from edgecam_engines.errors import DataError, OutputError
 from edgecam_training.fewshot.example import Example, digest_of, from_bytes, make_example, to_bytes
 from edgecam_training.fewshot.store import Store, open_store
 from fewshot.teach_kit import photo
@@ -147,39 +140,3 @@ def test_exported_photos_lie_in_folders_of_their_classes(tmp_path: Path) -> None
     found = sorted(path.relative_to(tmp_path / "out").parts[0] for path in (tmp_path / "out").rglob("*.jpg"))
     assert found == ["a", "b", "b"]
     assert all(cv2.imread(str(path)) is not None for path in (tmp_path / "out").rglob("*.jpg"))
-
-
-@pytest.mark.parametrize("delay_ms", [0, 7, 19, 43, 88, 160])
-def test_whoever_teaches_may_be_killed_at_any_moment(fixed_bundle: Path, delay_ms: int) -> None:
-    """SIGKILL: every photo that was told to be kept is there, whole, and so is the last head."""
-    kit = Path(__file__).with_name("kill_kit.py")
-    child = subprocess.Popen(
-        [sys.executable, str(kit), str(fixed_bundle)],
-        stdout=subprocess.PIPE,
-        text=True,
-        env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
-    )
-    assert child.stdout is not None
-    assert child.stdout.readline() == "ready\n"
-    with pytest.raises(BundleError, match=f"process {child.pid}"):
-        teach_nothing(fixed_bundle)
-    for _ in range(9):  # photos and a version
-        child.stdout.readline()
-    time.sleep(delay_ms / 1000)
-    child.send_signal(signal.SIGKILL)
-    told = child.stdout.read().split("\n")
-    child.wait()
-    child.stdout.close()
-    kept = {line for line in told if len(line) == 32}
-    store = open_store(folder_of(fixed_bundle, "taught"))
-    assert kept <= set(store.examples)
-    assert store.bad == []
-    assert open_bundle(fixed_bundle).head("taught").classes
-    teach_nothing(fixed_bundle)  # nobody holds it any more
-
-
-def teach_nothing(bundle: Path) -> None:
-    from edgecam_training.fewshot.teacher import open_teacher
-
-    with open_teacher(bundle):
-        pass

@@ -33,8 +33,8 @@ def _unknown(lesson: Lesson) -> list[str]:
     if found.rejection is None:
         return [f"Unknown things are not told: at best {what} would be caught, no better than chance."]
     return [
-        f"Unknown things are told by {found.rejection.kind}: {what} are, and {found.max_false_reject:.0%} of "
-        f"known ones are taken for unknown."
+        f"Unknown things are told: {what} are, and about {found.max_false_reject:.0%} of known ones are "
+        f"taken for unknown."
     ]
 
 

@@ -10,8 +10,6 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from edgecam_engines.taught.unknown import unit
-
 Floats = NDArray[np.float32]
 _PREFIX: Final = "remembered."
 
@@ -58,3 +56,9 @@ def remembered_of(tensors: dict[str, NDArray[Any]]) -> Remembered | None:
     if parts["keys"].ndim != 2:
         raise ValueError(f"its keys are {parts['keys'].shape}")
     return Remembered(**parts)
+
+
+def unit(rows: Floats) -> Floats:
+    """Rows scaled to length 1; a row of zeros stays."""
+    length = np.linalg.norm(rows, axis=1, keepdims=True)
+    return np.asarray(rows / np.where(length > 0, length, 1), rows.dtype)

@@ -19,7 +19,7 @@ import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from edgecam_engines.errors import BundleDamaged, BundleError
 from edgecam_engines.files import read_limited, sha256_of, write_json
@@ -80,25 +80,33 @@ def current(folder: Path) -> int | None:
         raise BundleDamaged(f"{file} cannot be read ({error}).\n{_MEND}") from error
 
 
-def load_version(folder: Path, version: int) -> Taught:
-    """One version of the taught head in `folder`. Raises BundleDamaged."""
+class Note(NamedTuple):
+    """What is written beside a version's head: enough to fit it again."""
+
+    sha256: str  # of the head's file
+    network: str
+    parent: int | None
+    about: Mapping[str, Any]
+
+
+def load_note(folder: Path, version: int) -> Note:
+    """The note of one version, whether or not this edgecam can read its head. Raises BundleDamaged."""
     file = folder / "versions" / f"{version:04}.json"
     try:
         told = json.loads(read_limited(file, _LIMIT))
         if told.pop("own_sha256") != _digest(told):
             raise ValueError("it was changed since it was written")
-        parent = told["parent"]
-        head = load_head(file.with_suffix(".safetensors"), str(told["sha256"]))
-        return Taught(
-            folder.name,
-            version,
-            None if parent is None else int(parent),
-            str(told["network"]),
-            head,
-            dict(told["about"]),
-        )
+        parent = None if told["parent"] is None else int(told["parent"])
+        return Note(str(told["sha256"]), str(told["network"]), parent, dict(told["about"]))
     except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise BundleDamaged(f"{file} cannot be read ({error}).\n{_MEND}") from error
+
+
+def load_version(folder: Path, version: int) -> Taught:
+    """One version of the taught head in `folder`. Raises BundleDamaged; BundleError as `load_head`."""
+    note = load_note(folder, version)
+    head = load_head(folder / "versions" / f"{version:04}.safetensors", note.sha256)
+    return Taught(folder.name, version, note.parent, note.network, head, note.about)
 
 
 def load_taught(bundle: Path, name: str, network: str) -> Taught | None:

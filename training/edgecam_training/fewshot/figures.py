@@ -85,11 +85,9 @@ def document(figures: Figures, taken: Taken, fitted: Fitted, ids: list[str]) -> 
         "calibrated": fitted.calibrated,
         "unknown": rejecting
         and {
-            "score": rejecting.rejection and rejecting.rejection.kind,
             "threshold": rejecting.rejection and rejecting.rejection.threshold,
             "max_false_reject": rejecting.max_false_reject,
             "caught": _estimate(rejecting.caught),
-            "caught_by_score": rejecting.tried,
         },
         "photos": {name: int((taken.labels == c).sum()) for c, name in enumerate(classes)},
         "confusion": {"called": list(fitted.head.classes), "rows": figures.confusion.tolist()},

@@ -16,7 +16,7 @@ from edgecam_calibration.shared_map import fit_shared
 from edgecam_engines.errors import DataError
 from edgecam_engines.head import Head
 from edgecam_training.fewshot.beside import Base, put_beside, with_rest
-from edgecam_training.fewshot.choose import AUTO, METHODS, Choice, choose, same
+from edgecam_training.fewshot.choose import AUTO, Choice, choose, same
 from edgecam_training.fewshot.learned import Fit, Floats, Labels, Learned, judged
 from edgecam_training.fewshot.logits import remembered
 from edgecam_training.fewshot.reject import MAX_FALSE_REJECT, Rejecting, fit_rejection
@@ -53,35 +53,30 @@ def fit_head(
     *,
     base: Base | None = None,
     method: str = AUTO,
+    others: Floats | None = None,
     max_false_reject: float | None = MAX_FALSE_REJECT,
     shared: float = SHARED,
 ) -> Fitted:
     """Fit the classes of `taken`, alone or beside those of `base`.
 
-    `max_false_reject` None leaves out the rejection of unknown things, which takes a fit for each class.
+    `others` (m, d) are photos of other things, which show the rejection what none of the classes is; with a
+    base, its own photos do. `max_false_reject` None leaves the rejection out, a fit for each class.
     Raises DataError: too few classes, an unknown method.
     """
     k = len(taken.classes)
     _check(taken, base)
+    if base is not None:
+        others = base.pooled
     pooled = np.asarray(taken.pooled, np.float64)
     first, around = (0, same) if base is None else (len(base.head.classes), _beside(base))
     choice = choose(pooled, taken.labels, k, method, first=first, around=around)
-    fit = around(METHODS[choice.learned.method])
     learned, labels = choice.learned, taken.labels + first
     classes = ((*base.head.classes,) if base is not None else ()) + taken.classes
     at = judged(taken.labels)
     temperature, rejecting = _temperature(learned, labels, at, base), None
     if max_false_reject is not None:
-        rejecting = fit_rejection(
-            pooled,
-            taken.labels,
-            k,
-            fit,
-            learned.held_out,
-            temperature,
-            max_false_reject=max_false_reject,
-            by_distance=base is None,
-        )
+        rest = np.zeros((0, pooled.shape[1])) if others is None else np.asarray(others, np.float64)
+        rejecting = fit_rejection(pooled, taken.labels, k, rest, max_false_reject=max_false_reject)
     head = Head(
         np.asarray(learned.weight, np.float32),
         np.asarray(learned.bias, np.float32),

@@ -8,7 +8,10 @@ from edgecam_training.fewshot import softmax
 from edgecam_training.fewshot.learned import Floats, Labels, Learned, folds_of, one_hot
 from edgecam_training.fewshot.space import space_of
 
-C: Final = 10.0  # measured: between 1 and 100 it matters by a point at most, and 10 was best or near it
+# Fixed, since leaving photos out would choose among differences smaller than it can see. Measured on 13
+# classes, top-1 in % at 2, 5, 10 and 20 shots, INT8 features, mean of 5 draws: C 1 54.5 69.4 80.3 85.7,
+# C 10 57.7 72.1 82.3 88.8, C 30 57.4 73.3 82.6 89.0, C 100 57.3 73.1 83.2 88.8. FP32 says the same.
+C: Final = 30.0
 _TOLERANCE: Final = 1e-3  # of a gradient: a logit moves by a hundredth
 
 

@@ -26,7 +26,7 @@ from edgecam_engines.taught.versions import (
     DEFAULT,
     current,
     folder_of,
-    load_version,
+    load_note,
     save_version,
     use_version,
     versions,
@@ -37,6 +37,7 @@ from edgecam_training.fewshot.extract import engine_key, examples_of, features_o
 from edgecam_training.fewshot.figures import document, figures_of
 from edgecam_training.fewshot.fit import Taken, fit_head
 from edgecam_training.fewshot.known import base_of, golden_features
+from edgecam_training.fewshot.learned import Floats
 from edgecam_training.fewshot.lesson import Added, Lesson, Undone, Ways
 from edgecam_training.fewshot.store import QUOTA_MB, Store, open_store
 
@@ -64,7 +65,7 @@ class Teacher:
     def ways(self) -> Ways:
         """How the version in use was fitted; the defaults before there is one."""
         version = current(self.folder)
-        return Ways() if version is None else Ways(**load_version(self.folder, version).about["ways"])
+        return Ways() if version is None else Ways(**load_note(self.folder, version).about["ways"])
 
     def add(
         self,
@@ -115,9 +116,13 @@ class Teacher:
             method = self._last_method()
         if stale(self.store, self._key):
             see_again(self.store, self._engine(), self._key, datetime.now(timezone.utc))
-        base, taken, ids = self._taken(ways.alone)
+        base, others, taken, ids = self._taken(ways.alone)
         fitted = fit_head(
-            taken, base=base, method=method or ways.method, max_false_reject=ways.max_false_reject
+            taken,
+            base=base,
+            others=others,
+            method=method or ways.method,
+            max_false_reject=ways.max_false_reject,
         )
         figures = figures_of(taken, fitted, base, quick=quick, rng=rng or np.random.default_rng(0))
         about = {
@@ -144,7 +149,7 @@ class Teacher:
             raise BundleError(f"Versions before {version} are no longer kept ({VERSIONS_KEPT} are).")
         wanted: dict[str, str] = {}
         if parent is not None:
-            wanted = load_version(self.folder, parent).about["examples"]
+            wanted = load_note(self.folder, parent).about["examples"]
         missing = [each for each in wanted if not self.store.bring_back(each)]
         self.store.remove([each for each in self.store.examples if each not in wanted])
         for each, label in wanted.items():
@@ -155,12 +160,12 @@ class Teacher:
 
     def _last_method(self) -> str | None:
         version = current(self.folder)
-        return None if version is None else load_version(self.folder, version).about["figures"]["method"]
+        return None if version is None else load_note(self.folder, version).about["figures"]["method"]
 
     def _before(self, version: int) -> int | None:
         """The version before one; where that one is damaged, the newest that is older."""
         try:
-            return load_version(self.folder, version).parent
+            return load_note(self.folder, version).parent
         except BundleDamaged:
             return max((each for each in versions(self.folder) if each < version), default=None)
 
@@ -179,7 +184,7 @@ class Teacher:
         near = float(apart[nearest]) < SAME * float(np.linalg.norm(example.pooled))
         return others[nearest].id if near else None
 
-    def _taken(self, alone: bool) -> tuple[Base | None, Taken, list[str]]:
+    def _taken(self, alone: bool) -> tuple[Base | None, Floats, Taken, list[str]]:
         old = () if alone else self.bundle.head().classes
         known = [each for each in self.store.ordered() if each.label in old]
         new = [each for each in self.store.ordered() if each.label not in old]
@@ -193,17 +198,16 @@ class Teacher:
                 f"else:\n"
                 f"    edgecam teach {self.bundle.path} --alone --head {self.folder.name} ..."
             )
-        base = None
-        if not alone:
-            base = base_of(self.bundle, golden_features(self.bundle, self._engine, self._key), known)
+        base = base_of(self.bundle, golden_features(self.bundle, self._engine, self._key), known)
         classes = tuple(sorted({each.label for each in new}))
+        others = base.pooled[~np.isin(np.array(base.head.classes)[base.labels], classes)]
         taken = Taken(
             np.stack([each.pooled for each in new]).astype(np.float64),
             np.stack([each.cells for each in new]),
             np.array([classes.index(each.label) for each in new], np.int64),
             classes,
         )
-        return base, taken, [each.id for each in new]
+        return None if alone else base, others, taken, [each.id for each in new]
 
     def _forget_old_versions(self, newest: int) -> None:
         for version in versions(self.folder)[:-VERSIONS_KEPT]:
@@ -263,7 +267,7 @@ def look(bundle: Bundle) -> list[dict[str, Any]]:
         folder = folder_of(bundle.path, name)
         version = current(folder)
         assert version is not None
-        taught, store = load_version(folder, version), open_store(folder)
+        taught, store = load_note(folder, version), open_store(folder)
         found.append(
             {
                 "head": name,
