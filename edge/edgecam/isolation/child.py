@@ -22,7 +22,7 @@ from edgecam.isolation.channel import Beat, Channel, Closed, Told, told
 from edgecam.isolation.mailbox import Outbox
 from edgecam.isolation.pauses import pauses
 from edgecam.isolation.writer import Writer
-from edgecam.sources.paced import Paced
+from edgecam.sources.playback import Playback
 from edgecam.sources.source import IntoMemory, Source
 from edgecam.threads import one_opencv_thread
 from edgecam_engines.errors import SourceError
@@ -89,7 +89,7 @@ def _opened(channel: Channel, about: dict[str, Any]) -> Source | None:
     for _ in range(ATTEMPTS):
         try:
             source: Source = opener(about["uri"], lambda words: channel.send(told("say", words)))
-            return Paced(source) if about["realtime"] and not source.live else source
+            return Playback(source, realtime=True) if about["realtime"] and not source.live else source
         except SourceError as error:
             channel.send(told("failed", str(error)))
         channel.receive(next(waits))  # nothing is said to us in the meantime, but our parent may leave
