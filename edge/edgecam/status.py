@@ -1,8 +1,6 @@
 """How a camera is, for people, pages, brokers and health checks."""
 
-from typing import Any, Literal, NamedTuple
-
-from edgecam.moment import iso
+from typing import Literal, NamedTuple
 
 State = Literal["connecting", "live", "stalled", "lost"]
 
@@ -20,14 +18,3 @@ class CameraStatus(NamedTuple):
     lost: int  # how often it went away
     captured_at: float | None  # when the newest frame was captured, seconds since the epoch; None: none yet
     still: int = 0  # of those skipped, frames that were taken and passed over since nothing had moved
-
-
-def status_json(status: CameraStatus) -> dict[str, Any]:
-    """A camera's state as scripts read it."""
-    captured_at = None if status.captured_at is None else iso(status.captured_at)
-    return {
-        "type": "camera",
-        **status._asdict(),
-        "since": iso(status.since),
-        "captured_at": captured_at,
-    }

@@ -77,6 +77,7 @@ def test_the_life_of_an_event_arrives_in_order_with_an_id_and_a_sequence(broker:
         "captured_at": "2023-11-14T22:13:20.000Z",
         "confidence": 0.9123,
         "box": [1, 2, 3, 4],
+        "size": [32, 24],
     }
 
 
