@@ -42,7 +42,7 @@ def test_every_field_is_described_and_no_other(heading: str) -> None:
 
 
 def test_lines_and_the_page_tell_the_same(capsys: pytest.CaptureFixture[str]) -> None:
-    hub, lines = Hub(About("b", "e", "h", ("mug",))), JsonLines(events=True)
+    hub, lines = Hub(About("b", "e", "h", ("mug",), {})), JsonLines(events=True)
     try:
         for sink in (hub, lines):
             sink.event(event(phase="end"))  # type: ignore[attr-defined]
