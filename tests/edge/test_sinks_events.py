@@ -120,6 +120,7 @@ def test_a_cameras_state_is_a_line_when_it_changes_and_no_more(capsys: pytest.Ca
         "lost": 0,
         "captured_at": "2026-01-31T12:00:00.250Z",
         "still": 0,
+        "counts_all": False,
     }
     assert said[1]["captured_at"] is None
 

@@ -12,7 +12,7 @@ class Patience(NamedTuple):
 
     stalled_s: float = 1.0  # without a frame: nothing is fresh any more, and people are told
     hung_s: float = 5.0  # without a frame: the reader is killed and replaced
-    connect_s: float = 20.0  # for opening, which may take several attempts with time limits of their own
+    connect_s: float = 20.0  # for one attempt to open it; `sources.opening` says how long for which source
 
     def of(self, fps: float) -> "Patience":
         """For a source that announces a rate."""
@@ -30,7 +30,7 @@ class Watch:
         self._open = False
 
     def heard(self, now: float) -> None:
-        """It gave a frame, or told that it still tries to open its source."""
+        """It gave a frame, or began or ended an attempt to open its source."""
         self._heard = now
 
     def opened(self, fps: float, now: float) -> None:

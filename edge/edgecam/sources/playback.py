@@ -24,6 +24,9 @@ class Playback:
     Held back it is live: frames that are not taken in time are gone.
     """
 
+    missed = 0
+    counts_all = True
+
     def __init__(
         self,
         source: Source,
