@@ -1,12 +1,15 @@
 """Short forms of what `tests/benchmarks/soak.py` and `fault_storm.py` do for hours."""
 
 from pathlib import Path
+from unittest.mock import patch
 
 import pytest
 
 from edge.loop_kit import make_bundle
+from edge.recorder_kit import segments as segments_in
+from edgecam.recorder.boxes import content_of
 from faults.soak import growth, soak
-from faults.storm import Storm
+from faults.storm import CAMERAS, KINDS, Storm
 from faults.witness import open_files, readers
 
 
@@ -30,10 +33,32 @@ def test_thousands_of_frames_leave_the_loop_as_large_as_it_was(tmp_path: Path) -
 
 
 def test_random_faults_crash_nothing_and_no_stale_frame_is_seen(tmp_path: Path) -> None:
-    storm = Storm(tmp_path, faults=14, seed=5)
-    storm.run(make_bundle(tmp_path / "colours.edgecam"))
-    assert storm.sent == 14
+    storm = Storm(tmp_path, faults=18, seed=5)
+    storm.run()
+    assert storm.sent == 18
+    assert set(storm.recovery_s) == set(KINDS)
     assert min(storm.witness.frames.values()) > 50
     assert storm.witness.shapes == {(24, 32, 3), (48, 64, 3)}
     assert max(second for seconds in storm.recovery_s.values() for second in seconds) < 5.0
     assert readers() == []
+    assert storm.witness.lives > 2
+    assert storm.witness.going == {}, "what began has ended"
+    frames = sum(storm.witness.frames.values())
+    segments = segments_in(storm.recordings)
+    assert sum(content_of(path).frames for path in segments) == frames - storm.unrecorded
+    lost = sum(storm.witness.last(camera).lost for camera in CAMERAS)
+    assert len(segments) <= len(CAMERAS) + lost, "a segment ends with its camera, and not because of a clock"
+
+
+def test_a_clock_that_is_set_again_and_again_changes_no_event_no_alarm_and_no_segment(tmp_path: Path) -> None:
+    with patch("faults.storm.KINDS", ("clock set",)):
+        storm = Storm(tmp_path, faults=60, seed=2)
+        storm.run()
+    assert storm.sent == 60
+    assert [storm.witness.last(camera).lost for camera in CAMERAS] == [0, 0]
+    assert storm.witness.lives > 2
+    assert storm.witness.going == {}
+    segments = segments_in(storm.recordings)
+    assert len(segments) == len(CAMERAS)
+    frames = sum(storm.witness.frames.values())
+    assert sum(content_of(path).frames for path in segments) == frames - storm.unrecorded

@@ -291,7 +291,7 @@ def test_a_reader_that_freezes_while_it_opens_its_camera_again_is_replaced(tmp_p
 
 
 def test_opening_may_take_longer_than_a_frame_may() -> None:
-    with reading("fps=100&slow=0.9", QUICK._replace(connect_s=10.0)) as reader:
+    with reading("fps=100&slow=0.9") as reader:
         reader.wait_open()
         shots_until(reader, 3)
         assert states(reader.changes()) == ["connecting", "live"]

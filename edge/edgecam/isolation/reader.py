@@ -225,7 +225,7 @@ class ProcessReader:
             watch.opened(self.fps, now)
             self._opened.set()
         elif told.what == "opening":
-            watch.heard(now)
+            watch.opening(now)
         elif told.what == "failed":
             watch.heard(now)
             self._still_away(told.words)

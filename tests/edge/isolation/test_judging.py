@@ -23,11 +23,14 @@ def test_a_reader_is_fine_then_stalled_then_hung() -> None:
 
 
 def test_opening_may_take_longer_than_a_frame_may() -> None:
-    watch = Watch(Patience(), now=100.0)
+    watch = Watch(Patience(start_s=20.0, connect_s=8.0), now=100.0)
     assert watch.verdict(119.9) == "fine"
     assert watch.verdict(120.0) == "hung"
-    watch.heard(119.0)
-    assert watch.verdict(138.9) == "fine"
+    watch.opening(119.0)
+    assert watch.verdict(126.9) == "fine"
+    assert watch.verdict(127.0) == "hung"
+    watch.heard(126.0)
+    assert watch.verdict(133.9) == "fine"
 
 
 def test_a_camera_of_this_machine_opens_soon_and_others_may_need_what_they_were_given(
