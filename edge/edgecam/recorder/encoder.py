@@ -11,7 +11,6 @@ from edgecam.sources.capture import quiet
 from edgecam_engines.engine import Frame
 
 CODEC: Final = "mp4v"  # MPEG-4 Part 2: the one that every build of OpenCV can write
-FRAGMENT_FRAMES: Final = 12  # OpenCV's distance of key frames, and with it a fragment's length
 
 
 class EncoderFailed(OSError):
