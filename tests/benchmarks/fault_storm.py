@@ -6,7 +6,7 @@ Readers are killed, frozen for good, and paused; cameras vanish and return; the 
 sees is set, by less than a second up to a year; one fault in four comes before the last one is over. Frame
 sizes change all the while. Each frame carries its number and the time at which it was made, so one that is
 stale, torn or delivered twice ends the run; so does an event that begins or ends twice or lasts longer than
-the world, and an alarm that forgets what lies in its window. Afterwards the segments hold every frame.
+the world, and an alarm that forgets what lies in its window. Afterwards every segment can be played.
 
 Recovery is the time until *every* camera gave a new frame: after a kill, after the return of a camera, and
 for a frozen reader after it was given up (0.8 s here, 5 s in the loop of every day). One that is frozen
