@@ -31,6 +31,12 @@ class Result(NamedTuple):
     probabilities: NDArray[np.float32] | None = None  # (classes,), this frame's own, never smoothed
     classes: tuple[str, ...] = ()  # names for `probabilities`, in their order
     rejected: bool = False  # the class head takes it for none of its classes, however probable one is
+    captured: float | None = None  # captured_at on the monotonic clock; None: nobody told
+
+    @property
+    def steady_at(self) -> float:
+        """When it was captured, to count the time between results by: a clock that nobody sets, if told."""
+        return self.captured_at if self.captured is None else self.captured
 
 
 def as_json(result: Result) -> dict[str, Any]:

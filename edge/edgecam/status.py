@@ -1,8 +1,6 @@
 """How a camera is, for people, pages, brokers and health checks."""
 
-from typing import Any, Literal, NamedTuple
-
-from edgecam.moment import iso
+from typing import Literal, NamedTuple
 
 State = Literal["connecting", "live", "stalled", "lost"]
 
@@ -14,20 +12,10 @@ class CameraStatus(NamedTuple):
     state: State  # stalled: open, but no fresh frame; lost: not open, being called back
     since: float  # seconds since the epoch at which this state began
     detail: str  # in words: why it is so and what is being done; "" while live
-    captured: int  # frames that the camera gave
+    captured: int  # frames that came from the camera; see `counts_all`
     processed: int  # frames that were answered
     skipped: int  # frames that nobody looked at; captured = processed + skipped + those in hand, a few
     lost: int  # how often it went away
     captured_at: float | None  # when the newest frame was captured, seconds since the epoch; None: none yet
     still: int = 0  # of those skipped, frames that were taken and passed over since nothing had moved
-
-
-def status_json(status: CameraStatus) -> dict[str, Any]:
-    """A camera's state as scripts read it."""
-    captured_at = None if status.captured_at is None else iso(status.captured_at)
-    return {
-        "type": "camera",
-        **status._asdict(),
-        "since": iso(status.since),
-        "captured_at": captured_at,
-    }
+    counts_all: bool = False  # whether `captured` are all; False: a driver or decoder may drop some unseen

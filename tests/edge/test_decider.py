@@ -81,21 +81,21 @@ def test_an_event_lives_from_its_first_frame_to_the_loss_of_its_camera() -> None
     decider = Decider(CLASSES, camera="yard", event_after=2)
     decided = play(decider, [(sure(1), n / 10) for n in range(5)])
     assert phases(decided) == [(1, "start", "crack")]
-    [end] = decider.lost(AT + 3)
+    [end] = decider.lost()
     assert (end.camera, end.why, end.started_at, end.frames) == ("yard", "camera lost", AT, 5)
-    assert decider.close(AT + 4) == []
+    assert decider.close() == []
     play(decider, [(sure(1), 5 + n / 10) for n in range(2)])
-    assert [event.why for event in decider.close(AT + 6)] == ["stopped"]
+    assert [event.why for event in decider.close()] == ["stopped"]
 
 
 def test_after_a_loss_nothing_is_known_of_the_scene_before() -> None:
     decider = Decider(CLASSES, smooth="ema:0.1", thresholds={"hot spot": "0.95/0.1"})
     play(decider, [(sure(2, 0.99), n / 10) for n in range(9)])
-    decider.lost(AT + 1)
+    decider.lost()
     [after] = play(decider, [(sure(1), 2)])
     assert (after.result.label, after.result.confidence) == ("crack", pytest.approx(0.9))
     play(decider, [(sure(2, 0.99), 3 + n / 10) for n in range(99)])
-    decider.lost(AT + 20)
+    decider.lost()
     [after] = play(decider, [(sure(2, 0.8), 21)])
     assert after.result.label == UNKNOWN, "it must be on again before it may fall so low"
 
@@ -153,6 +153,32 @@ def test_a_clock_that_is_set_ends_no_event_that_is_seen(step: float) -> None:
     assert end.seen_at == pytest.approx(AT + times[-1])
 
 
+@pytest.mark.parametrize("step", [-86400.0, 86400.0])
+def test_where_frames_have_a_steady_time_a_clock_that_is_set_changes_nothing_that_is_decided(
+    step: float,
+) -> None:
+    """Neither does a flicker end an event, nor does a window forget what lies in it, nor a duration leap."""
+
+    def told(by: float) -> list[tuple[object, ...]]:
+        decider = Decider(
+            CLASSES, event_after=1, event_end_s=0.5, ignore=["background"], alarms=["crack > 2/min in 1min"]
+        )
+        found: list[tuple[object, ...]] = []
+        for n in range(300):
+            at = 0.1 * n
+            kind = 1 if n % 10 < 3 or n == 155 else 0  # a crack each second
+            result = answer(sure(kind), n, AT + at + (by if n >= 151 else 0))._replace(captured=7.0 + at)
+            one = decider.decide(picture(n), result)
+            found += [(n, e.phase, e.frames, round(e.lasted_s, 6)) for e in one.events]
+            found += [(n, a.firing, a.events) for a in one.alarms]
+        return found
+
+    plain = told(0.0)
+    assert [item[1] for item in plain if item[1] in (True, False)] == [True]
+    assert max(item[3] for item in plain if item[1] == "end") == pytest.approx(1.2), "150 to 162"
+    assert told(step) == plain
+
+
 def test_a_clock_that_is_set_back_makes_no_window_longer() -> None:
     """Events of an hour ago do not stay in a window of a minute."""
     decider = Decider(CLASSES, event_after=1, event_end_s=0.0, alarms=["crack > 2/min in 1min @ p<0.01"])
@@ -183,7 +209,7 @@ def test_whatever_the_clock_does_every_start_has_one_end_and_every_map_its_class
     for number, (probabilities, step, lost) in enumerate(steps):
         at += step
         if lost:
-            told += decider.lost(at)
+            told += decider.lost()
         result = answer(probabilities, number, at)
         decided = decider.decide(picture(number), result)
         told += decided.events
@@ -195,7 +221,7 @@ def test_whatever_the_clock_does_every_start_has_one_end_and_every_map_its_class
             assert shown.label == result.top[0].label
         assert (shown.box is None) == (shown.heat is None)
         assert shown.probabilities is result.probabilities
-    told += decider.close(at)
+    told += decider.close()
     starts = [event.id for event in told if event.phase == "start"]
     assert starts == [event.id for event in told if event.phase == "end"]
     assert starts == sorted(set(starts))

@@ -140,7 +140,7 @@ class Heard:
 
 def event(phase: str, why: str = "") -> Event:
     best = Best(None, 7, 100.0, 0.93, None, None)  # type: ignore[arg-type]
-    return Event("e1", "belt", "defective", phase, 100.0, 102.5, 40, 0.93, best, why)  # type: ignore[arg-type]
+    return Event("e1", "belt", "defective", phase, 100.0, 102.5, 40, 0.93, best, why, 2.5)  # type: ignore[arg-type]
 
 
 def status(state: State, detail: str = "") -> CameraStatus:

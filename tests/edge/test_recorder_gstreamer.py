@@ -13,7 +13,7 @@ import pytest
 
 from edge.loop_kit import frames_in
 from edge.recorder_kit import AT, FPS, numbered, numbers_in, plan, recorded, segments
-from edge.test_recording_folder import killed
+from edge.test_recording_kept import killed
 from edgecam.recorder import gstreamer
 from edgecam.recorder.boxes import content_of
 from edgecam.recorder.encoder import EncoderFailed

@@ -15,6 +15,7 @@ from edgecam.recorder import index
 from edgecam.recorder.around import Around
 from edgecam.recorder.boxes import content_of
 from edgecam.recorder.clock import LONGEST_HOLD_S, MediaClock
+from edgecam.recorder.encoder import OpenCVEncoder
 from edgecam.recorder.index import EventIndex
 from edgecam.recorder.names import parse, segment_name
 from edgecam.recorder.preroll import Held, PreRoll, hold
@@ -251,3 +252,10 @@ def test_an_index_that_is_a_link_is_never_followed(tmp_path: Path) -> None:
     (tmp_path / "rec" / index.NAME).symlink_to(target)
     EventIndex(tmp_path / "rec").add({"id": "a", "file": "x"}, list)
     assert target.read_text() == "mine"
+
+
+@pytest.mark.parametrize("fps", [0.5, 29.97, 65.4321, 187.3456, 999.9876])
+def test_a_camera_of_any_measured_rate_can_be_recorded(fps: float, tmp_path: Path) -> None:
+    encoder = OpenCVEncoder(tmp_path / "a.ismv", fps, (24, 32))
+    encoder.write(np.zeros((24, 32, 3), np.uint8))
+    encoder.close()

@@ -5,6 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from edgecam.config import forms
+from edgecam.web.address import read_address
 
 PART = st.floats(0, 1).map(lambda x: f"{x:.4f}")
 PIXELS = st.integers(0, 9999).map(str)
@@ -86,7 +87,20 @@ def test_alarms_are_taken(text: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["", "a", "> 3/h", "a > 0/h", "a > 3", "a > 3/year", "a > 3/h @ p<1", "a > 3/h @ p<0", "a > x/h"]
+    "text",
+    [
+        "",
+        "a",
+        "> 3/h",
+        "a > 0/h",
+        "a > 3",
+        "a > 3/year",
+        "a > 3/h @ p<1",
+        "a > 3/h @ p<0",
+        "a > x/h",
+        "a > 3/h @ p<1e-13",
+        "a > 9/s in 9day",
+    ],
 )
 def test_other_alarms_are_refused(text: str) -> None:
     assert not forms.is_alarm(text)
@@ -109,7 +123,7 @@ def test_other_alarms_are_refused(text: str) -> None:
 )
 def test_addresses_are_taken_and_those_of_this_machine_alone_are_known(address: str, here: bool) -> None:
     assert forms.is_address(address)
-    assert forms.is_loopback(address) == here
+    assert read_address(address).here == here
 
 
 @pytest.mark.parametrize(

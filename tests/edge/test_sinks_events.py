@@ -19,8 +19,10 @@ from edgecam.status import CameraStatus
 
 AT = 1769860800.25  # 2026-01-31 12:00:00.250 UTC
 BEST = Best(picture(7), 7, AT + 1, 0.97123, BOX, np.zeros((2, 2), np.uint8))
-START = Event("01ARYZ6S41TSV4RRFFQ69G5FAV", "yard", "hot spot", "start", AT, AT + 2, 3, 0.98765, BEST)
-END = START._replace(phase="end", why="gone", seen_at=AT + 95, frames=812)
+START = Event(
+    "01ARYZ6S41TSV4RRFFQ69G5FAV", "yard", "hot spot", "start", AT, AT + 2, 3, 0.98765, BEST, lasted_s=2.0
+)
+END = START._replace(phase="end", why="gone", seen_at=AT + 95, frames=812, lasted_s=95.0)
 ALARM = Alarm("hot spot > 3/h", "yard", "hot spot", AT, 17, 6000.0, 5.0, 1.4e-5, True)
 STATUS = CameraStatus("yard", "live", AT, "", 10, 8, 1, 0, None)
 
@@ -52,6 +54,7 @@ def test_an_event_is_a_line_without_its_pictures(capsys: pytest.CaptureFixture[s
         "why": None,
         "started_at": "2026-01-31T12:00:00.250Z",
         "seen_at": "2026-01-31T12:00:02.250Z",
+        "lasted_s": 2.0,
         "frames": 3,
         "confidence": 0.9877,
         "best": {
@@ -59,6 +62,7 @@ def test_an_event_is_a_line_without_its_pictures(capsys: pytest.CaptureFixture[s
             "captured_at": "2026-01-31T12:00:01.250Z",
             "confidence": 0.9712,
             "box": [1, 2, 3, 4],
+            "size": [6, 4],
         },
     }
     assert last == {
@@ -66,6 +70,7 @@ def test_an_event_is_a_line_without_its_pictures(capsys: pytest.CaptureFixture[s
         "phase": "end",
         "why": "gone",
         "seen_at": "2026-01-31T12:01:35.250Z",
+        "lasted_s": 95.0,
         "frames": 812,
     }
 
@@ -115,6 +120,7 @@ def test_a_cameras_state_is_a_line_when_it_changes_and_no_more(capsys: pytest.Ca
         "lost": 0,
         "captured_at": "2026-01-31T12:00:00.250Z",
         "still": 0,
+        "counts_all": False,
     }
     assert said[1]["captured_at"] is None
 
@@ -207,10 +213,10 @@ def test_an_end_says_why(why: str, words: str) -> None:
 
 @pytest.mark.parametrize(
     ("seconds", "words"),
-    [(-3600, "0.0 s"), (119, "119.0 s"), (120, "2 min"), (9000, "2.5 h"), (172800, "2 days")],
+    [(0.04, "0.0 s"), (119, "119.0 s"), (120, "2 min"), (9000, "2.5 h"), (172800, "2 days")],
 )
 def test_a_duration_is_told_in_a_unit_that_fits(seconds: float, words: str) -> None:
-    assert f"after {words} (" in spoken(END._replace(seen_at=AT + seconds))[0]
+    assert f"after {words} (" in spoken(END._replace(lasted_s=seconds))[0]
 
 
 def test_an_alarm_says_what_was_counted_what_was_expected_and_how_likely_that_was() -> None:

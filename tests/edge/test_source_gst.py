@@ -242,8 +242,10 @@ def test_a_quoted_value_with_blanks_arrives_as_it_is(launched: list[int], tmp_pa
 def test_a_taker_who_is_slow_gets_the_newest_frame(launched: list[int]) -> None:
     with closing(GstProcess(gstreamer.any_pipeline(picture()), "gst")) as source:
         next_frame(source)
+        before = source.missed
         time.sleep(0.6)  # 30 frames
         next_frame(source)
+        assert source.missed - before > 5
         next_frame(source)
         stamp = source.stamp()
         assert stamp is not None

@@ -22,7 +22,7 @@ from edgecam.sources import jpeg, open_source
 from edgecam.sources.fixed import number_of
 from edgecam.sources.jpeg import DamagedJpeg, check, decode
 from edgecam.sources.multipart import BadMultipart, Parts
-from edgecam.sources.source import Source
+from edgecam.sources.source import Counting, Source
 from edgecam_engines.errors import SourceError
 
 WAIT_S = 5.0
@@ -201,13 +201,16 @@ def test_frames_come_in_order_with_the_time_of_their_arrival() -> None:
         assert 0 <= time.monotonic() - stamp < 1
 
 
-def test_a_slow_taker_gets_the_newest_photo() -> None:
+def test_a_slow_taker_gets_the_newest_photo_and_those_between_are_counted() -> None:
     with MjpegServer() as server, closing(open_source(server.uri, silent)) as source:
-        grab(source, 1)
+        assert isinstance(source, Counting)
+        (first,) = grab(source, 1)
+        before = source.missed
         time.sleep(0.5)
         newest = server.number - 1
         (number,) = grab(source, 1)
         assert newest - 15 <= number, "25 came meanwhile"
+        assert source.missed - before == number - first - 1
         stamp = source.stamp()
         assert stamp is not None
         assert time.monotonic() - stamp < 0.4
@@ -221,12 +224,14 @@ def test_damaged_photos_are_left_out_counted_and_told_now_and_then() -> None:
 
     with MjpegServer() as server, closing(open_source(server.uri, said.append)) as source:
         server.damage = third
-        grab(source, 3)  # one that was on its way
+        grab(source, 2)  # one that was on its way
+        (start,) = grab(source, 1)
+        missed = source.missed  # type: ignore[attr-defined]
         numbers: list[int] = []
         until = time.monotonic() + WAIT_S
         while source.damaged < 10 and time.monotonic() < until:  # type: ignore[attr-defined]
             numbers += grab(source, 1)
-    assert numbers
+        assert source.missed - missed == numbers[-1] - start - len(numbers)  # type: ignore[attr-defined]
     assert not [number for number in numbers if number % 3 == 0]
     assert len(said) == 2, "at 1 and at 10"
     assert "10 damaged photos left out so far" in said[1]

@@ -14,8 +14,8 @@ from edge.loop_kit import CueCamera, frames_in, make_video, scene
 from edgecam.sources import OPENERS, gstreamer, kind_of, open_source
 from edgecam.sources.camera import cameras_here, open_camera
 from edgecam.sources.hiding import printable
-from edgecam.sources.paced import Paced
 from edgecam.sources.photos import open_photos
+from edgecam.sources.playback import Playback
 from edgecam.sources.stream import open_stream
 from edgecam.sources.video import open_video
 from edgecam_engines.errors import SourceError
@@ -262,7 +262,7 @@ def test_a_paced_file_keeps_its_own_speed_and_small_delays_do_not_add_up() -> No
             now[0] += 0.01  # what decoding takes
             return True
 
-    source = Paced(Still(lasts=0), lambda: now[0], sleep)
+    source = Playback(Still(lasts=0), realtime=True, now=lambda: now[0], sleep=sleep)
     for _ in range(50):
         source.grab()
     assert source.live

@@ -103,6 +103,21 @@ class Filling(Scripted):
         return self._drawn(room) if room.shape == self._shape() else self.retrieve()
 
 
+class LettingGo(Scripted):
+    """Receives ahead: lets some frames go for newer ones before each that it gives, and says how many."""
+
+    counts_all = True
+
+    def __init__(self, script: dict[str, str]) -> None:
+        super().__init__(script)
+        self.missed, self._each = 0, int(script["let_go"])
+
+    def grab(self) -> bool:
+        self._number += self._each
+        self.missed += self._each
+        return super().grab()
+
+
 def _gone(path: Path | None) -> bool:
     return path is not None and not path.exists()
 
@@ -112,8 +127,12 @@ def open_scripted(uri: str, say: Say) -> Scripted:
     script = {key: values[-1] for key, values in parse_qs(urlsplit(uri).query).items()}
     if "say" in script:
         say(script["say"])
+    if "stuck_while" in script and Path(script["stuck_while"]).exists():
+        time.sleep(3600)
     if "break" in script:
         raise ValueError(script["break"])
     if "slow" in script:
         time.sleep(float(script["slow"]))
+    if "let_go" in script:
+        return LettingGo(script)
     return Filling(script) if "into" in script else Scripted(script)

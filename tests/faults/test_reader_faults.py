@@ -96,6 +96,22 @@ def test_a_slow_taker_gets_the_newest_and_the_rest_is_counted() -> None:
         assert reader.health().skipped > 20
 
 
+def test_what_a_source_let_go_itself_is_numbered_and_counted_as_skipped() -> None:
+    with reading("fps=200&let_go=3") as reader:
+        reader.wait_open()
+        shots = shots_until(reader, 80)
+        assert [shot.number for shot in shots] == [proof(shot.frame).number for shot in shots]
+        assert {shot.number % 4 for shot in shots} == {3}
+        assert shots[-1].skipped == shots[-1].number + 1 - len(shots)
+        health = reader.health()
+        assert health.counts_all
+        assert health.captured - health.skipped - len(shots) in (0, 1)
+    with reading("fps=200") as reader:
+        reader.wait_open()
+        shots_until(reader, 3)
+        assert not reader.health().counts_all, "it is live, and does not say so"
+
+
 def test_whoever_keeps_frames_keeps_them_and_new_ones_still_come() -> None:
     with reading("fps=500") as reader:
         kept = shots_until(reader, 60)
@@ -255,6 +271,23 @@ def test_a_source_that_hangs_while_it_opens_is_an_error_at_the_start() -> None:
         pytest.raises(SourceError, match="cannot be opened: its reader gave no sign of life for 2 s"),
     ):
         reader.wait_open()
+
+
+def test_a_reader_that_freezes_while_it_opens_its_camera_again_is_replaced(tmp_path: Path) -> None:
+    stuck = tmp_path / "stuck"
+    with reading(f"fps=100&stuck_while={stuck}") as reader:
+        reader.wait_open()
+        shots_until(reader, 3)
+        stuck.touch()
+        (first,) = readers()
+        first.kill()
+        wait_for(lambda: (found := readers()) and found != [first])
+        stuck_one = reader.pid
+        wait_for(lambda: reader.health().detail.startswith("its reader gave no sign of life for 2 s"))
+        stuck.unlink()
+        number = reader.health().captured
+        shots_until(reader, number + 3)
+        assert reader.pid != stuck_one
 
 
 def test_opening_may_take_longer_than_a_frame_may() -> None:

@@ -4,7 +4,7 @@ import time
 from collections import defaultdict, deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Final
+from typing import Any, Final
 from unittest.mock import patch
 
 import psutil
@@ -85,10 +85,16 @@ class Witness:
 
 
 @contextmanager
-def beside(witness: Sink) -> Iterator[None]:
-    """The real loop has one more output while inside."""
-    with patch.object(live, "open_sinks", lambda *given: [*open_sinks(*given), witness]):
-        yield
+def beside(witness: Sink) -> Iterator[list[Sink]]:
+    """The real loop has one more output while inside; all of them, once it has opened them."""
+    sinks: list[Sink] = []
+
+    def opened(*given: Any) -> list[Sink]:
+        sinks[:] = [*open_sinks(*given), witness]
+        return sinks
+
+    with patch.object(live, "open_sinks", opened):
+        yield sinks
 
 
 def readers(of: int | None = None) -> list[psutil.Process]:

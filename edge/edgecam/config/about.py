@@ -78,7 +78,8 @@ ABOUT: Final[dict[str, About]] = {
     "alarm": About(
         DECISIONS,
         "One or several rules, 'CLASS > N/h @ p<P': more events than chance explains.",
-        "'CLASS > RATE/UNIT', with units s, min, h, day, or so and ' in 30min' or ' @ p<0.001'",
+        "'CLASS > RATE/UNIT', with units s, min, h, day, or so and ' in 30min' or ' @ p<0.001'; p from "
+        "1e-12 and below 1, a window with 100,000 expected events at most",
         '["defective > 3/h @ p<0.001"]',
     ),
     "window": About(OUTPUTS, "Show a window; otherwise where there is a display.", "true or false", "false"),

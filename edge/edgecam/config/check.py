@@ -13,11 +13,11 @@ from edgecam.config.forms import (
     is_alarm,
     is_broker,
     is_hysteresis,
-    is_loopback,
     is_roi,
     is_smoothing,
 )
 from edgecam.settings import RunSettings
+from edgecam.web.address import read_address
 from edgecam_engines.backends import BACKENDS
 from edgecam_engines.errors import SettingsError
 
@@ -126,7 +126,7 @@ def _together(settings: RunSettings) -> Iterator[Complaint]:
         yield Complaint("camera", "name at least one camera, and each only once.")
     if settings.record_events and settings.record and settings.record.suffix.lower() == ".mp4":
         yield Complaint("record_events", f"{settings.record} is one file. Name a folder as record.")
-    if settings.serve and is_address(settings.serve) and not is_loopback(settings.serve):
+    if settings.serve and is_address(settings.serve) and not read_address(settings.serve).here:
         yield from _open_to_all(settings)
     if settings.mqtt_ca and (settings.mqtt or "").startswith("mqtt://"):
         yield Complaint("mqtt_ca", "mqtt:// uses no certificates. Write mqtts:// in mqtt.")

@@ -75,7 +75,7 @@ class Decider:
         probabilities = result.probabilities
         if probabilities is None or probabilities.shape != (len(self._classes),):
             raise ValueError(f"A result must bring the probabilities of all {len(self._classes)} classes.")
-        now = self._flow.reach(result.captured_at)
+        now = self._flow.reach(result.steady_at)
         shown, named = self._shown(result, probabilities)
         own = 0.0 if named is None else float(probabilities[named])
         events = self._tracker.see(frame, shown, own, now)
@@ -90,16 +90,15 @@ class Decider:
         self._alarms = [counts.get(alarm.rule, alarm) for alarm in self._alarms]
         self._flow = before._flow
 
-    def lost(self, at: float) -> list[Event]:
+    def lost(self) -> list[Event]:
         """The camera went away, or stalled: what was seen is over, and what comes next is another scene."""
-        return self._over("camera lost", at)
+        return self._over("camera lost")
 
-    def close(self, at: float) -> list[Event]:
+    def close(self) -> list[Event]:
         """The loop ends."""
-        return self._over("stopped", at)
+        return self._over("stopped")
 
-    def _over(self, why: str, at: float) -> list[Event]:
-        self._flow.reach(at)
+    def _over(self, why: str) -> list[Event]:
         self._smoother.forget()
         self._hysteresis.forget()
         return self._tracker.end(why)

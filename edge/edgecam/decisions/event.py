@@ -1,11 +1,10 @@
 """What happened before a camera, and what is said about it."""
 
-from typing import Any, Literal, NamedTuple
+from typing import Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from edgecam.moment import iso
 from edgecam_engines.engine import Frame
 from edgecam_engines.geometry import Box
 
@@ -36,6 +35,7 @@ class Event(NamedTuple):
     confidence: float  # the highest so far, of the answers as they were shown
     best: Best
     why: str = ""  # of an end: "gone", "camera lost", "stopped"
+    lasted_s: float = 0.0  # from the first to the last frame that showed it, by a clock that nobody sets
 
 
 class Alarm(NamedTuple):
@@ -50,31 +50,3 @@ class Alarm(NamedTuple):
     expected: float  # events that the rule expects in the window
     p: float  # P(that many or more | expected), exactly
     firing: bool  # True when it begins, False when it is over
-
-
-def event_json(event: Event) -> dict[str, Any]:
-    """An event as scripts read it. The pictures of the best frame stay out; `why` is null until the end."""
-    best = event.best
-    return {
-        "type": "event",
-        "id": event.id,
-        "camera": event.camera,
-        "label": event.label,
-        "phase": event.phase,
-        "why": event.why or None,
-        "started_at": iso(event.started_at),
-        "seen_at": iso(event.seen_at),
-        "frames": event.frames,
-        "confidence": round(event.confidence, 4),
-        "best": {
-            "frame": best.number,
-            "captured_at": iso(best.captured_at),
-            "confidence": round(best.confidence, 4),
-            "box": None if best.box is None else list(best.box),
-        },
-    }
-
-
-def alarm_json(alarm: Alarm) -> dict[str, Any]:
-    """A rate alarm as scripts read it."""
-    return {"type": "alarm", **alarm._asdict(), "at": iso(alarm.at)}

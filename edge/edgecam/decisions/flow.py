@@ -1,20 +1,20 @@
-"""How much time passed, by capture times of a clock that somebody may set."""
+"""How much time passed between results."""
 
 
 class Flow:
-    """Seconds since the first frame, never going back.
+    """Seconds since the first result, never going back.
 
-    A clock that was set back adds nothing; one that was set forward cannot be told from frames that did
-    not come, and adds what it was set by.
+    Results that come with a monotonic time make it exact. By the calendar alone, a clock that was set back
+    adds nothing; one that was set forward cannot be told from frames that did not come, and adds that much.
     """
 
     def __init__(self) -> None:
         self.now = 0.0
         self._before: float | None = None
 
-    def reach(self, captured_at: float) -> float:
-        """Go on to a moment, in seconds since the epoch; the time since the first one."""
+    def reach(self, at: float) -> float:
+        """Go on to a moment, `Result.steady_at`; the time since the first one."""
         if self._before is not None:
-            self.now += max(0.0, captured_at - self._before)
-        self._before = captured_at
+            self.now += max(0.0, at - self._before)
+        self._before = at
         return self.now

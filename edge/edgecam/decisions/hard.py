@@ -53,7 +53,7 @@ class HardFrames:
 
     def doubt(self, result: Result) -> Doubt | None:
         """Why this frame should be looked at; None when it should not, or not now."""
-        now = self._flow.reach(result.captured_at)
+        now = self._flow.reach(result.steady_at)
         if _alone(result) != UNKNOWN:
             self._unknown_kept = False
         doubt = self._doubt(result)

@@ -17,7 +17,7 @@ UNITS: Final = {"s": 1.0, "min": 60.0, "h": 3600.0, "day": 86400.0}
 
 _UNIT: Final = rf"({'|'.join(UNITS)})"
 _RULE: Final = re.compile(
-    rf"(.+)>\s*{NUMBER}\s*/\s*{_UNIT}(?:\s+in\s+{NUMBER}\s*{_UNIT})?(?:\s*@\s*p\s*<\s*{NUMBER})?"
+    rf"(.*\S.*)>\s*{NUMBER}\s*/\s*{_UNIT}(?:\s+in\s+{NUMBER}\s*{_UNIT})?(?:\s*@\s*p\s*<\s*{NUMBER})?"
 )
 
 
@@ -37,6 +37,13 @@ class Rule(NamedTuple):
 
 
 def parse_rule(text: str, classes: Sequence[str]) -> Rule:
+    """As `read_rule`, of a class that the head has. Raises SettingsError."""
+    rule = read_rule(text)
+    known_class(rule.label, classes, f"--alarm {rule.text!r}")
+    return rule
+
+
+def read_rule(text: str) -> Rule:
     """CLASS > RATE/UNIT [in WINDOW] [@ p<CHANCE], with units s, min, h, day. Raises SettingsError.
 
     Without `in`, the window is as long as it takes to expect DEFAULT_EXPECTED events; `p` is DEFAULT_P
@@ -56,7 +63,7 @@ def parse_rule(text: str, classes: Sequence[str]) -> Rule:
     window_s = DEFAULT_EXPECTED / per_s if length is None else float(length) * UNITS[of]
     if not 0 < per_s * window_s <= MOST_EXPECTED:
         raise _sorry(text, f"A window may expect {MOST_EXPECTED:,.0f} events at most, and must have a length")
-    return Rule(text, known_class(label.strip(), classes, f"--alarm {text!r}"), per_s, window_s, p)
+    return Rule(text, label.strip(), per_s, window_s, p)
 
 
 def _sorry(text: str, why: str) -> SettingsError:

@@ -25,7 +25,8 @@ class _Run:
     label: str
     started_at: float
     seen_at: float
-    seen: float  # the same on a clock that never goes back
+    started: float  # both once more, on a clock that nobody sets
+    seen: float
     frames: int
     confidence: float
     best: Best
@@ -126,6 +127,7 @@ class Tracker:
             confidence=run.confidence,
             best=run.best,
             why=why,
+            lasted_s=run.seen - run.started,
         )
 
 
@@ -139,7 +141,7 @@ def _row(
         _extend(row, frame, result, own, now)
         return row
     at = result.captured_at
-    return _Run(label, at, at, now, 1, result.confidence, _best(frame, result, own))
+    return _Run(label, at, at, now, now, 1, result.confidence, _best(frame, result, own))
 
 
 def _extend(run: _Run, frame: Frame, result: Result, own: float, now: float) -> None:

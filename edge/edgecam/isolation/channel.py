@@ -26,7 +26,7 @@ class End(socket.socket):
 class Beat(NamedTuple):
     """The child: frames come."""
 
-    captured: int  # frames that this process grabbed so far
+    captured: int  # frames that came to this process so far
     at: float  # when the last of them was captured, on the monotonic clock, which all processes share
 
 
@@ -40,7 +40,7 @@ class Freed(NamedTuple):
 class Told(NamedTuple):
     """Everything else, in JSON."""
 
-    what: str  # parent: "read"; child: "opened", "failed", "lost", "ended", "broken", "say"
+    what: str  # parent: "read"; child: "opening", "opened", "failed", "lost", "ended", "broken", "say"
     about: dict[str, Any]
 
     @property

@@ -22,8 +22,8 @@ from edgecam.isolation.channel import Beat, Channel, Closed, Told, told
 from edgecam.isolation.mailbox import Outbox
 from edgecam.isolation.pauses import pauses
 from edgecam.isolation.writer import Writer
-from edgecam.sources.paced import Paced
-from edgecam.sources.source import IntoMemory, Source
+from edgecam.sources.playback import Playback
+from edgecam.sources.source import Counting, IntoMemory, Source, counts_all
 from edgecam.threads import one_opencv_thread
 from edgecam_engines.errors import SourceError
 
@@ -77,7 +77,7 @@ def _read(channel: Channel, outbox: Outbox, about: dict[str, Any]) -> None:
     if source is None:
         return
     with closing(source), closing(Writer(channel, outbox)) as writer:
-        channel.send(told("opened", name=source.name, fps=source.fps))
+        channel.send(told("opened", name=source.name, fps=source.fps, counts_all=counts_all(source)))
         _hand_over(channel, source, writer)
 
 
@@ -87,9 +87,10 @@ def _opened(channel: Channel, about: dict[str, Any]) -> Source | None:
     opener = getattr(import_module(module), name)
     waits = pauses(random.Random())
     for _ in range(ATTEMPTS):
+        channel.send(told("opening"))  # from here on its time runs, not from the start of Python
         try:
             source: Source = opener(about["uri"], lambda words: channel.send(told("say", words)))
-            return Paced(source) if about["realtime"] and not source.live else source
+            return Playback(source, realtime=True) if about["realtime"] and not source.live else source
         except SourceError as error:
             channel.send(told("failed", str(error)))
         channel.receive(next(waits))  # nothing is said to us in the meantime, but our parent may leave
@@ -99,11 +100,14 @@ def _opened(channel: Channel, about: dict[str, Any]) -> Source | None:
 def _hand_over(channel: Channel, source: Source, writer: Writer) -> None:
     """Every frame until the source is over or lost. Raises Closed when nobody listens any more."""
     backlog = Backlog()
-    number, told_at = 0, -BEAT_S
+    counting = source if isinstance(source, Counting) else None
+    grabbed, frames, told_at = 0, 0, -BEAT_S  # frames: all that came, grabbed or not
     try:
         asked = time.monotonic()
         while source.grab():
             got = time.monotonic()
+            number = grabbed + (0 if counting is None else counting.missed)
+            grabbed, frames = grabbed + 1, number + 1
             stamp = source.stamp()
             room = writer.room() if isinstance(source, IntoMemory) else None
             frame = source.retrieve() if room is None else source.retrieve_into(room)  # type: ignore[attr-defined]
@@ -111,16 +115,15 @@ def _hand_over(channel: Channel, source: Source, writer: Writer) -> None:
             if stamp is not None or backlog.fresh(asked, got):
                 writer.put(frame, number, captured)
                 if got - told_at >= BEAT_S:
-                    channel.send(Beat(number + 1, captured))
+                    channel.send(Beat(frames, captured))
                     told_at = got
             else:
                 writer.collect()
-            number += 1
             asked = time.monotonic()
     except SourceError as error:
-        channel.send(told("lost", str(error), frames=number))
+        channel.send(told("lost", str(error), frames=frames))
     else:
-        channel.send(told("ended", frames=number))
+        channel.send(told("ended", frames=frames))
 
 
 if __name__ == "__main__":

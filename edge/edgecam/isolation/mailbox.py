@@ -27,7 +27,7 @@ class Placed(NamedTuple):
     slot_bytes: int
     height: int
     width: int
-    number: int  # counts every frame that this process grabbed, from 0
+    number: int  # counts every frame that came to this process, from 0
     captured: float  # seconds on the monotonic clock, which all processes of a machine share
 
 

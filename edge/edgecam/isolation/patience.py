@@ -12,7 +12,8 @@ class Patience(NamedTuple):
 
     stalled_s: float = 1.0  # without a frame: nothing is fresh any more, and people are told
     hung_s: float = 5.0  # without a frame: the reader is killed and replaced
-    connect_s: float = 20.0  # for opening, which may take several attempts with time limits of their own
+    start_s: float = 20.0  # for the process itself to begin, which an overloaded machine delays
+    connect_s: float = 20.0  # for one attempt to open it; `sources.opening` says how long for which source
 
     def of(self, fps: float) -> "Patience":
         """For a source that announces a rate."""
@@ -26,21 +27,22 @@ class Watch:
 
     def __init__(self, patience: Patience, now: float) -> None:
         self._patience = patience
+        self.limit_s = patience.start_s  # how long it may be silent
         self._heard = now
         self._open = False
 
     def heard(self, now: float) -> None:
-        """It gave a frame, or told that it still tries to open its source."""
+        """It gave a frame, or told that it could not open its source yet."""
         self._heard = now
+
+    def opening(self, now: float) -> None:
+        """It begins an attempt to open its source."""
+        self._heard, self.limit_s = now, self._patience.connect_s
 
     def opened(self, fps: float, now: float) -> None:
         """From now on frames are due."""
         self._patience, self._heard, self._open = self._patience.of(fps), now, True
-
-    @property
-    def limit_s(self) -> float:
-        """How long it may be silent."""
-        return self._patience.hung_s if self._open else self._patience.connect_s
+        self.limit_s = self._patience.hung_s
 
     def verdict(self, now: float) -> Verdict:
         """How it is at this moment."""

@@ -14,6 +14,7 @@ from edgecam.sources import name_of
 from edgecam.sources.bell import Bell
 from edgecam.sources.health import Book, Health
 from edgecam.sources.newest import Ended
+from edgecam.sources.opening import opening_s
 from edgecam.sources.reader import Clock
 from edgecam.sources.source import Shot
 from edgecam_engines.errors import SourceError
@@ -53,12 +54,15 @@ class ProcessReader:
         say: Say,
         *,
         clock: Clock = Clock(),  # noqa: B008 - a constant
-        patience: Patience = Patience(),  # noqa: B008 - a constant
+        patience: Patience | None = None,
         bell: Bell | None = None,
         rng: random.Random | None = None,
     ) -> None:
+        """`patience` None: as long as the kind of source may take."""
         self.name, self.fps = name_of(job.uri), 30.0  # until the source says otherwise
-        self._job, self._say, self._clock, self._patience = job, say, clock, patience
+        self._job, self._say, self._clock = job, say, clock
+        self._patience = patience or Patience(connect_s=opening_s(job.uri))
+        self._counts_all = False
         self._bell, self._rng = bell or Bell(), rng or random.Random()
         self._book = Book(clock.utc)
         self._lock = threading.Lock()  # between taking a frame and going over to another process
@@ -99,7 +103,8 @@ class ProcessReader:
         taken, now = self._taken, self._book.now
         captured = max(now.captured, taken.last + 1)  # a frame may be taken before its beat comes
         waiting = taken.last < captured - 1
-        return now._replace(captured=captured, skipped=captured - taken.handed_out - waiting)
+        skipped = captured - taken.handed_out - waiting
+        return now._replace(captured=captured, skipped=skipped, counts_all=self._counts_all)
 
     def changes(self) -> list[Health]:
         return self._book.changes()
@@ -216,8 +221,11 @@ class ProcessReader:
             self._say(told.words)
         elif told.what == "opened":
             self.name, self.fps = str(told.about["name"]), float(told.about["fps"])
+            self._counts_all = bool(told.about["counts_all"])
             watch.opened(self.fps, now)
             self._opened.set()
+        elif told.what == "opening":
+            watch.opening(now)
         elif told.what == "failed":
             watch.heard(now)
             self._still_away(told.words)

@@ -73,6 +73,7 @@ class Lane:
             lost=health.lost,
             captured_at=health.captured_at,
             still=still,
+            counts_all=health.counts_all,
         )
 
     def changes(self) -> list[CameraStatus]:

@@ -34,11 +34,10 @@ class Presenter:
         *,
         drawn: bool,
         now: Callable[[], float] = time.monotonic,
-        utc: Callable[[], float] = time.time,
     ) -> None:
         self.frames = 0
         self._lanes, self._sinks, self._listeners, self._drawn = lanes, sinks, listeners, drawn
-        self._now, self._utc = now, utc
+        self._now = now
         self._rules = {lane.name: rules for lane in lanes}
         self._times: dict[str, deque[float]] = {lane.name: deque(maxlen=RATE_OVER) for lane in lanes}
         self._skipped = {lane.name: 0 for lane in lanes}
@@ -93,7 +92,7 @@ class Presenter:
         for lane in self._lanes:
             lane.close()
         deciders = [rules.deciders.get(camera) for camera, rules in self._rules.items()]
-        ends = [event for each in deciders if each is not None for event in each.close(self._utc())]
+        ends = [event for each in deciders if each is not None for event in each.close()]
         for listener in self._listeners:
             with suppress(Finished):
                 for event in ends:
@@ -105,13 +104,13 @@ class Presenter:
         """What was seen under earlier rules ends with them."""
         before, self._rules[camera] = self._rules[camera], rules
         if before is not rules and (decider := before.deciders.get(camera)) is not None:
-            self._tell(decider.close(self._utc()))
+            self._tell(decider.close())
 
     def _turn(self, status: CameraStatus) -> None:
         if status.state in ("lost", "stalled"):
             decider = self._rules[status.camera].deciders.get(status.camera)
             if decider is not None:
-                self._tell(decider.lost(status.since))
+                self._tell(decider.lost())
         for listener in self._listeners:
             listener.status(status)
 

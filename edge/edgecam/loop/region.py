@@ -6,7 +6,7 @@ from typing import Final, NamedTuple
 from edgecam_engines.errors import SourceError
 from edgecam_engines.geometry import Box
 
-_NUMBER: Final = re.compile(r"\d+(\.\d*)?|\.\d+")
+_DECIMAL: Final = re.compile(r"\d*\.?\d+")
 
 
 class Region(NamedTuple):
@@ -37,11 +37,12 @@ class Region(NamedTuple):
 
 
 def parse_region(text: str) -> Region:
-    """Read "left,top,width,height". Raises SourceError."""
+    """Read "left,top,width,height" that lies in some frame. Raises SourceError."""
     parts = [part.strip() for part in text.split(",")]
-    if len(parts) == 4 and all(_NUMBER.fullmatch(part) for part in parts):
+    if len(parts) == 4 and all(map(_DECIMAL.fullmatch, parts)):
         region = Region(*map(float, parts))
-        if region.width > 0 and region.height > 0:
+        begins_inside = max(region) > 1 or (region.left < 1 and region.top < 1)
+        if region.width > 0 and region.height > 0 and begins_inside:
             return region
     raise SourceError(
         f"--roi takes left,top,width,height, in pixels or as parts of the frame, not {text!r}.\n"

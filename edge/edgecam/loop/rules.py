@@ -30,11 +30,11 @@ class Decides(Protocol):
         """One answered frame, nothing drawn on it yet."""
         ...
 
-    def lost(self, at: float, /) -> list[Event]:
-        """The camera went away or stalled at this time (seconds since the epoch)."""
+    def lost(self) -> list[Event]:
+        """The camera went away or stalled."""
         ...
 
-    def close(self, at: float, /) -> list[Event]:
+    def close(self) -> list[Event]:
         """No frame will come any more."""
         ...
 

@@ -6,8 +6,7 @@ Source: Home Assistant's documentation of MQTT discovery. The topic of a documen
 
 from typing import Any, Final
 
-from edgecam.mqtt.message import Message
-from edgecam.mqtt.payloads import encode
+from edgecam.mqtt.message import Message, encode
 from edgecam.mqtt.topics import Topics
 from edgecam.naming import slug
 

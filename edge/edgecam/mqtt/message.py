@@ -1,6 +1,7 @@
 """One thing to publish."""
 
-from typing import Final, Literal, NamedTuple
+import json
+from typing import Any, Final, Literal, NamedTuple
 
 import cv2
 import numpy as np
@@ -30,6 +31,11 @@ class Snapshot:
             self._jpeg = np.asarray(data).tobytes() if done else b""
             self._frame = None
         return self._jpeg
+
+
+def encode(document: dict[str, Any]) -> bytes:
+    """A JSON document as a payload."""
+    return json.dumps(document, ensure_ascii=False, allow_nan=False).encode("utf-8", "replace")
 
 
 class Message(NamedTuple):

@@ -9,9 +9,8 @@ from contextlib import suppress
 from typing import Final
 
 from edgecam.mqtt.connection import Connection
-from edgecam.mqtt.message import Message
+from edgecam.mqtt.message import Message, encode
 from edgecam.mqtt.outbox import Outbox
-from edgecam.mqtt.payloads import encode
 from edgecam.mqtt.topics import Topics
 
 CLOSE_S: Final = 2.0  # longest that the end of a run waits for the broker

@@ -10,8 +10,8 @@ from edgecam.recorder.fitted import fitted
 from edgecam.sources.capture import quiet
 from edgecam_engines.engine import Frame
 
+MOST_EXACT_FPS: Final = 65.0
 CODEC: Final = "mp4v"  # MPEG-4 Part 2: the one that every build of OpenCV can write
-FRAGMENT_FRAMES: Final = 12  # OpenCV's distance of key frames, and with it a fragment's length
 
 
 class EncoderFailed(OSError):
@@ -41,7 +41,9 @@ class OpenCVEncoder:
         quiet()
         self._size = max(16, hw[1] & ~1), max(16, hw[0] & ~1)  # the codec takes even sides only
         code = cv2.VideoWriter.fourcc(*CODEC)
-        self._writer = cv2.VideoWriter(str(path), cv2.CAP_FFMPEG, code, fps, self._size)
+        # MPEG-4 counts time in at most 65,535 parts of a second, and OpenCV turns 187.35 into 187,350 / 1000.
+        rate = round(fps, 1) if fps > MOST_EXACT_FPS else fps
+        self._writer = cv2.VideoWriter(str(path), cv2.CAP_FFMPEG, code, rate, self._size)
         if not self._writer.isOpened():
             raise EncoderFailed(f"this OpenCV cannot write {CODEC} video to {path.parent}")
 

@@ -30,8 +30,7 @@ class Journal:
         if event.phase == "update":
             return
         began = event.phase == "start"
-        seconds = event.seen_at - event.started_at
-        words = "begins" if began else f"is over after {seconds:.1f} s ({event.why})"
+        words = "begins" if began else f"is over after {event.lasted_s:.1f} s ({event.why})"
         fields: Fields = {
             "camera": event.camera,
             "event": event.id,
@@ -39,7 +38,7 @@ class Journal:
             "label": event.label,
             "confidence": round(event.confidence, 4),
             "frames": event.frames,
-            "seconds": round(seconds, 3),
+            "seconds": round(event.lasted_s, 3),
             "why": event.why or None,
         }
         self._tell(f"{event.camera}: {event.label} {words}, {event.confidence * 100:.0f} %", "info", fields)

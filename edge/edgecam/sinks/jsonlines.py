@@ -5,10 +5,11 @@ import os
 import sys
 from typing import Any
 
-from edgecam.decisions.event import Alarm, Event, alarm_json, event_json
+from edgecam.decisions.event import Alarm, Event
+from edgecam.documents import alarm_document, event_document, status_document
 from edgecam.result import Result, as_json
 from edgecam.sinks.sink import Finished
-from edgecam.status import CameraStatus, State, status_json
+from edgecam.status import CameraStatus, State
 from edgecam_engines.engine import Frame
 from edgecam_engines.errors import OutputError
 
@@ -36,16 +37,16 @@ class JsonLines:
 
     def event(self, event: Event) -> None:
         if self._events:
-            self._line(event_json(event))
+            self._line(event_document(event))
 
     def alarm(self, alarm: Alarm) -> None:
         if self._events:
-            self._line(alarm_json(alarm))
+            self._line(alarm_document(alarm))
 
     def status(self, status: CameraStatus) -> None:
         if self._events and self._states.get(status.camera) != status.state:
             self._states[status.camera] = status.state
-            self._line(status_json(status))
+            self._line(status_document(status))
 
     def close(self) -> None:
         pass

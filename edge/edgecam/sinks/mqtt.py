@@ -14,13 +14,14 @@ from pathlib import Path
 from typing import Final
 
 from edgecam.decisions.event import Alarm, Event
-from edgecam.mqtt import discovery, payloads
+from edgecam.documents import alarm_document, event_document, status_document
+from edgecam.mqtt import discovery
 from edgecam.mqtt.address import parse_broker
-from edgecam.mqtt.message import Message, Snapshot
+from edgecam.mqtt.message import Message, Snapshot, encode
 from edgecam.mqtt.outbox import Outbox
 from edgecam.mqtt.secrets import read_password, tls_context
 from edgecam.mqtt.topics import Topics
-from edgecam.result import Result
+from edgecam.result import Result, as_json
 from edgecam.status import CameraStatus
 from edgecam_engines.engine import Frame
 from edgecam_engines.errors import OutputError
@@ -89,11 +90,11 @@ class Mqtt:
         if now - self._results.get(result.camera, -RESULT_EVERY_S) < RESULT_EVERY_S:
             return
         self._results[result.camera] = now
-        document = payloads.encode(payloads.result_document(result))
+        document = encode({"camera": result.camera, **as_json(result)})
         self._put(Message(self._topics.result(result.camera), document, "latest", qos=0))
 
     def event(self, event: Event, /) -> None:
-        document = payloads.encode(payloads.event_document(event, self._next()))
+        document = encode({**event_document(event), "seq": self._next()})
         self._put(Message(self._topics.events, document, event.phase))
         if event.phase == "end":
             snapshot = Snapshot(event.best.frame)
@@ -104,7 +105,7 @@ class Mqtt:
                 self._put(Message(topic, snapshot, "latest", retain=True))
 
     def alarm(self, alarm: Alarm, /) -> None:
-        document = payloads.encode(payloads.alarm_document(alarm, self._next()))
+        document = encode({**alarm_document(alarm), "seq": self._next()})
         self._put(Message(self._topics.alarms, document, "alarm"))
         firing = self._firing[alarm.camera]
         (firing.add if alarm.firing else firing.discard)((alarm.rule, alarm.label))
@@ -145,7 +146,7 @@ class Mqtt:
         return [*documents, self._alarm_state(camera)]
 
     def _state(self, status: CameraStatus) -> Message:
-        document = payloads.encode(payloads.status_document(status))
+        document = encode(status_document(status))
         return Message(self._topics.state(status.camera), document, "latest", retain=True)
 
     def _alarm_state(self, camera: str) -> Message:

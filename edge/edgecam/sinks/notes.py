@@ -63,10 +63,8 @@ def event_in_words(event: Event) -> str:
     best = f"{event.best.confidence * 100:.0f} % in frame {event.best.number}"
     if event.phase != "end":
         return f"{event.label} since {_clock(event.started_at)} ({best})"
-    # A clock that was set back meanwhile would make it negative.
-    seconds = max(0.0, event.seen_at - event.started_at)
     return (
-        f"{event.label} {_ENDS.get(event.why, event.why)}, after {_duration(seconds)} "
+        f"{event.label} {_ENDS.get(event.why, event.why)}, after {_duration(event.lasted_s)} "
         f"({event.frames} frames, best {best})"
     )
 

@@ -35,6 +35,7 @@ class GstProcess:
     """A live source. A pipeline that ends, for whatever reason, is a camera that is lost."""
 
     live = True
+    counts_all = False  # GStreamer's own queue lets frames go as well, and tells nobody
 
     def __init__(self, body: str, name: str, first_frame_s: float = FIRST_FRAME_S) -> None:
         self.name = name
@@ -42,12 +43,13 @@ class GstProcess:
         self._pump = Pump(self._launched.receive)
         self._grabbed: Received[Frame] | None = None
         self.fps = USUAL_FPS
+        self.missed = 0
         try:
             self._wait(first_frame_s)
         except BaseException:
             self.close()
             raise
-        self.fps = self._launched.fps
+        self.fps, self.missed = self._launched.fps, 0
 
     def grab(self) -> bool:
         self._wait(FRAME_S)
@@ -78,6 +80,7 @@ class GstProcess:
         if received is None:
             raise SourceError(f"{self.name} gives no frames within {seconds:g} s.")
         self._grabbed = received
+        self.missed += received.missed
 
 
 class _Launched:

@@ -16,10 +16,11 @@ class Health(NamedTuple):
     state: State
     since: float  # seconds since the epoch at which this state began
     detail: str  # in words: why it is so and what is being done; "" while live
-    captured: int = 0  # frames that the source gave
+    captured: int = 0  # frames that came from the source
     skipped: int = 0  # of them, those that were never taken
     lost: int = 0  # how often the source went away
     captured_at: float | None = None  # of the newest frame, seconds since the epoch
+    counts_all: bool = False  # whether these are all; False: a driver or decoder may drop some unseen
 
 
 class Book:

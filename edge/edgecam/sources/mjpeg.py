@@ -41,12 +41,14 @@ class Mjpeg:
 
     live = True
     fps = USUAL_FPS  # nobody announces it
+    counts_all = True  # TCP loses none on the way
 
     def __init__(
         self, answer: HTTPResponse, name: str, say: Callable[[str], None], asked: HttpOptions
     ) -> None:
         self.name = name
         self.damaged = 0  # photos that were left out
+        self.missed = 0
         self._say, self._asked = say, asked
         self._answer, self._hang_up = answer, Hangup(answer)
         self._parts: Pump[bytes] = Pump(Parts(answer.read1).next)
@@ -57,6 +59,7 @@ class Mjpeg:
         except BaseException:
             self.close()
             raise
+        self.missed = 0
 
     def grab(self) -> bool:
         """Decodes as well: only a whole photo counts as one."""
@@ -66,6 +69,7 @@ class Mjpeg:
             part = self._newest(left)
             if part is None:
                 break
+            self.missed += part.missed
             try:
                 self._frame, self._at = decode(part.item, strict=self._asked.strict), part.at
             except DamagedJpeg as damage:
@@ -101,7 +105,7 @@ class Mjpeg:
             ) from None
 
     def _note(self, damage: DamagedJpeg) -> None:
-        self.damaged += 1
+        self.damaged, self.missed = self.damaged + 1, self.missed + 1
         if str(self.damaged).strip("0") == "1":  # the 1st, 10th, 100th, ...
             self._say(
                 f"{self.name}: {self.damaged} damaged photos left out so far; of the last one, {damage}."

@@ -3,6 +3,7 @@
 import threading
 import time
 from collections.abc import Callable
+from itertools import count
 from typing import Final, Generic, NamedTuple, TypeVar
 
 from edgecam.sources.newest import Slot
@@ -16,20 +17,27 @@ class Received(NamedTuple, Generic[Item]):
 
     item: Item
     at: float  # seconds on the monotonic clock, when all of it was here
+    missed: int = 0  # items that came before it, and after the last one taken
 
 
 class Pump(Generic[Item]):
     """Calls `receive` until it raises; `take` gives its newest item, then whatever it raised."""
 
     def __init__(self, receive: Callable[[], Item], now: Callable[[], float] = time.monotonic) -> None:
-        self._slot: Slot[Received[Item]] = Slot(replace=True)
+        self._slot: Slot[tuple[int, Received[Item]]] = Slot(replace=True)
+        self._due = 0  # number of the item after the last one taken
         self._receive, self._now = receive, now
         self._thread = threading.Thread(target=self._run, name="edgecam-receive", daemon=True)
         self._thread.start()
 
     def take(self, timeout: float) -> Received[Item] | None:
         """The newest that was not taken yet, waiting for it; None after `timeout` seconds."""
-        return self._slot.take(timeout)
+        found = self._slot.take(timeout)
+        if found is None:
+            return None
+        number, received = found
+        missed, self._due = number - self._due, number + 1
+        return received._replace(missed=missed)
 
     def stop(self) -> None:
         """Wait for the thread. Whoever calls closes first what `receive` reads from."""
@@ -38,7 +46,8 @@ class Pump(Generic[Item]):
 
     def _run(self) -> None:
         try:
-            while self._slot.put(Received(self._receive(), self._now())):
-                pass
+            for number in count():
+                if not self._slot.put((number, Received(self._receive(), self._now()))):
+                    break
         except BaseException as error:
             self._slot.close(error)

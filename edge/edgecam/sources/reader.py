@@ -9,7 +9,7 @@ from typing import Final, NamedTuple, Protocol
 from edgecam.sources.bell import Bell
 from edgecam.sources.health import Book, Health
 from edgecam.sources.newest import Slot
-from edgecam.sources.source import Shot, Source
+from edgecam.sources.source import Shot, Source, counts_all
 
 JOIN_S: Final = 2.0  # what hangs is left behind after this; its thread is a daemon
 
@@ -55,7 +55,7 @@ class ThreadReader:
         bell: Bell | None = None,
     ) -> None:
         self.name, self.live, self.fps = source.name, source.live, source.fps
-        self._clock = clock
+        self._clock, self._counts_all = clock, counts_all(source)
         self._book = Book(clock.utc)
         self._slot: Slot[Shot] = Slot(replace=source.live, ring=None if bell is None else bell.ring)
         self._number = 0  # of the next shot
@@ -74,7 +74,7 @@ class ThreadReader:
 
     def health(self) -> Health:
         replaced = self._slot.replaced  # before what was captured, which is then never too few
-        return self._book.now._replace(skipped=replaced)
+        return self._book.now._replace(skipped=replaced, counts_all=self._counts_all)
 
     def changes(self) -> list[Health]:
         return self._book.changes()

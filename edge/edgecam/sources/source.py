@@ -41,6 +41,19 @@ class IntoMemory(Protocol):
         ...
 
 
+@runtime_checkable
+class Counting(Protocol):
+    """What a source may do besides: tell of frames that it received and did not give."""
+
+    missed: int  # so many since it was opened: newer ones came before they were asked for, or damaged
+    counts_all: bool  # whether nothing below it, a driver or GStreamer, lets frames go that nobody counts
+
+
+def counts_all(source: Source) -> bool:
+    """Whether every frame that was there is grabbed, or counted as missed."""
+    return source.counts_all if isinstance(source, Counting) else not source.live
+
+
 class Shot(NamedTuple):
     """A frame and when it was captured."""
 

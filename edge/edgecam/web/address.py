@@ -11,8 +11,20 @@ from edgecam_engines.errors import OutputError
 HERE: Final = "127.0.0.1"
 _SEND_BUFFER: Final = 64 << 10  # bytes; the kernel's own choice would hold seconds of old pictures
 _WRITTEN: Final = re.compile(
-    r"(?:\[(?P<v6>[^\[\]]+)\]|(?P<host>[^\[\]:]*)):(?P<port>[0-9]+)|(?P<only>[0-9]+)"
+    r"(?:(?:\[(?P<v6>[0-9A-Fa-f:.]+)\]|(?P<host>[^\s:/@\[\]]*)):)?(?P<port>[0-9]{1,5})"
 )
+
+
+class Written(NamedTuple):
+    """An address as somebody wrote it; nobody was asked yet where it lies."""
+
+    host: str  # a name or an IP address without brackets
+    port: int  # 0: any free one
+
+    @property
+    def here(self) -> bool:
+        """Whether it says by itself that only this machine reaches it."""
+        return self.host == "localhost" or (_is_ip(self.host) and ipaddress.ip_address(self.host).is_loopback)
 
 
 class Address(NamedTuple):
@@ -24,16 +36,20 @@ class Address(NamedTuple):
     loopback: bool  # only this machine reaches it
 
 
-def parse_address(text: str) -> Address:
+def read_address(text: str) -> Written:
     """`127.0.0.1:8080`, `[::1]:8080`, `name:8080`; without a host it is loopback. Raises OutputError."""
-    written = _WRITTEN.fullmatch(text.strip())
-    port = int(written["port"] or written["only"]) if written else -1
-    if written is None or port > 65535:
+    found = _WRITTEN.fullmatch(text)
+    if found is None or int(found["port"]) > 65535 or not (found["v6"] is None or _is_ip(found["v6"])):
         raise OutputError(
             f"--serve {text!r} is no address and port.\n"
             f"Write one of: --serve 127.0.0.1:8080, --serve :8080, --serve '[::1]:8080', --serve 0.0.0.0:8080"
         )
-    return _resolved(written["v6"] or written["host"] or HERE, port)
+    return Written(found["v6"] or found["host"] or HERE, int(found["port"]))
+
+
+def parse_address(text: str) -> Address:
+    """As `read_address`, and where it lies. Raises OutputError."""
+    return _resolved(*read_address(text))
 
 
 def listen(address: Address) -> socket.socket:
@@ -65,6 +81,14 @@ def _resolved(host: str, port: int) -> Address:
     family, _, _, _, where = found[0]
     ip = str(where[0])
     return Address(ip, port, family, ipaddress.ip_address(ip).is_loopback)
+
+
+def _is_ip(text: str) -> bool:
+    try:
+        ipaddress.ip_address(text)
+    except ValueError:
+        return False
+    return True
 
 
 def _notice_the_dead(server: socket.socket) -> None:

@@ -5,6 +5,8 @@ import time
 from collections.abc import Callable
 from typing import Final, NamedTuple
 
+from edgecam.documents import status_document
+from edgecam.moment import iso
 from edgecam.result import Result
 from edgecam.status import CameraStatus
 from edgecam.web import facts
@@ -112,9 +114,7 @@ class Board:
         status = told.status
         if status.state == "live":
             return ""
-        return f"{status.state} since {facts.iso(status.since)}" + (
-            f": {status.detail}" if status.detail else ""
-        )
+        return f"{status.state} since {iso(status.since)}" + (f": {status.detail}" if status.detail else "")
 
     def unhealthy(self) -> dict[str, str]:
         """Each camera that has no fresh frame, and why."""
@@ -134,8 +134,8 @@ class Board:
         times = timing(self._answers(name), self.now())
         return {
             "camera": name,
-            "now": facts.iso(self._utc()),  # a device's clock may be years off; a browser allows for that
-            "status": facts.of_status(told.status) if told else None,
+            "now": iso(self._utc()),  # a device's clock may be years off; a browser allows for that
+            "status": status_document(told.status) if told else None,
             "stale": self.stale(name),
             "result": facts.of_result(*newest) if newest else None,
             "fps": round(times.fps, 2),

@@ -6,9 +6,10 @@ from collections import Counter
 from typing import Final, TypeVar
 
 from edgecam.decisions.event import Alarm, Event
+from edgecam.documents import alarm_document, event_document
+from edgecam.moment import iso
 from edgecam.result import Result
 from edgecam.status import CameraStatus
-from edgecam.web import facts
 from edgecam.web.about import About
 from edgecam.web.board import Board
 from edgecam.web.facts import Facts
@@ -59,14 +60,14 @@ class Hub:
         event = _named(event)
         self.metrics.event(event)
         self.pictures.event(event)
-        self.timeline.add("event", facts.of_event(event))
+        self.timeline.add("event", event_document(event))
         self.news.beat()
 
     def alarm(self, alarm: Alarm) -> None:
         """An alarm began or is over."""
         alarm = _named(alarm)
         self.metrics.alarm(alarm)
-        told = facts.of_alarm(alarm)
+        told = alarm_document(alarm)
         key = alarm.rule, alarm.camera, alarm.label
         if alarm.firing and len(self._firing) < MOST_FIRING:
             self._firing[key] = told
@@ -90,8 +91,8 @@ class Hub:
         stale = self.board.unhealthy()
         return {
             **self.about._asdict(),
-            "started_at": facts.iso(self.started_at),
-            "now": facts.iso(time.time()),
+            "started_at": iso(self.started_at),
+            "now": iso(time.time()),
             "stale": stale,
             "cameras": [self.board.view(name) for name in self.board.cameras()],
             "alarms": list(self._firing.copy().values()),

@@ -10,6 +10,8 @@ from hypothesis import strategies as st
 from edgecam.isolation.backlog import Backlog
 from edgecam.isolation.patience import Patience, Watch
 from edgecam.isolation.pauses import pauses
+from edgecam.sources import gstreamer
+from edgecam.sources.opening import LONGEST_TIMEOUT_S, TIMEOUTS, USUAL_S, V4L2_S, opening_s
 
 
 def test_a_reader_is_fine_then_stalled_then_hung() -> None:
@@ -21,11 +23,37 @@ def test_a_reader_is_fine_then_stalled_then_hung() -> None:
 
 
 def test_opening_may_take_longer_than_a_frame_may() -> None:
-    watch = Watch(Patience(), now=100.0)
+    watch = Watch(Patience(start_s=20.0, connect_s=8.0), now=100.0)
     assert watch.verdict(119.9) == "fine"
     assert watch.verdict(120.0) == "hung"
-    watch.heard(119.0)
-    assert watch.verdict(138.9) == "fine"
+    watch.opening(119.0)
+    assert watch.verdict(126.9) == "fine"
+    assert watch.verdict(127.0) == "hung"
+    watch.heard(126.0)
+    assert watch.verdict(133.9) == "fine"
+
+
+def test_a_camera_of_this_machine_opens_soon_and_others_may_need_what_they_were_given(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(gstreamer, "on_jetson", lambda: False)
+    local = {opening_s(uri) for uri in ("0", "/dev/video2", "v4l2:///dev/video0?width=640")}
+    assert local == {V4L2_S}
+    assert {opening_s(uri) for uri in ("csi://0", "gst:videotestsrc", "clip.mp4", "no-such://x")} == {USUAL_S}
+    assert [opening_s(f"rtsp://a:b@c/d#{end}") for end in ("", "timeout=1", "transport=udp&timeout=30")] == [
+        USUAL_S,
+        USUAL_S,
+        120.0,
+    ]
+    assert opening_s("http://c/d?timeout=30") == USUAL_S, "that is the camera's"
+    monkeypatch.setattr(gstreamer, "on_jetson", lambda: True)
+    assert opening_s("/dev/video2") == USUAL_S, "GStreamer stands between"
+
+
+@given(st.text(max_size=30))
+def test_whatever_stands_in_a_uri_opening_has_an_end(text: str) -> None:
+    assert V4L2_S <= opening_s(text) <= TIMEOUTS * LONGEST_TIMEOUT_S
+    assert USUAL_S <= opening_s(f"rtsp://c/d#timeout={text}") <= TIMEOUTS * LONGEST_TIMEOUT_S
 
 
 def test_a_slow_camera_is_given_its_own_time() -> None:

@@ -46,10 +46,10 @@ class Deciding:
         self.saw.append(frame.copy())
         return Said(result._replace(label=self._name), [event(self._name, "update")], [])
 
-    def lost(self, at: float, /) -> list[Event]:
+    def lost(self) -> list[Event]:
         return [event(self._name, "end", "camera lost")]
 
-    def close(self, at: float, /) -> list[Event]:
+    def close(self) -> list[Event]:
         return [event(self._name, "end", "stopped")]
 
 

@@ -1,7 +1,6 @@
 """Layers on top of each other, and what is then seen of one of them: the exact mask and its box."""
 
 from collections.abc import Sequence
-from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,13 +10,6 @@ from edgecam_training.composite.terms import Frame, Levels
 
 Bits = NDArray[np.bool_]
 Box = tuple[int, int, int, int]
-
-
-class Pasted(NamedTuple):
-    """One picture and where its object is seen."""
-
-    frame: Frame  # (s, s, 3) BGR
-    mask: Bits  # (s, s) True where at least half of the light comes from the object
 
 
 def over(layer: Layer, under: Levels) -> Levels:
