@@ -25,9 +25,11 @@ from edgecam_training.batches import Batch
 from edgecam_training.judge import Judged
 from edgecam_training.mixing import Mixed
 from edgecam_training.model import Model, read_tensors
+from edgecam_training.optimizer import make_optimizer, set_rates, unfreeze
 from edgecam_training.options import Options, load_options
 from edgecam_training.penalties import l2_penalty, penalized_weights
-from edgecam_training.train import make_optimizer, mix, one_step, set_rates, train, unfreeze
+from edgecam_training.step import mix, one_step
+from edgecam_training.train import train
 from training.photo_kit import COLOURS, make_photos
 
 # Four steps an epoch; the first epoch trains the head, the second the last stages too, the third all.
