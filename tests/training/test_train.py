@@ -584,7 +584,7 @@ def test_the_last_epochs_of_a_run_see_unmixed_photos(
         shares.append(float(result.first_share[0]))
         return result
 
-    monkeypatch.setattr(train_module, "mix", watched)
+    monkeypatch.setattr("edgecam_training.step.mix", watched)
     train(photos, tmp_path / "run", replace(OPTIONS, mix_probability=1.0, clean_epochs=1))
     assert len(shares) == 3 * STEPS
     assert min(shares[: 2 * STEPS]) < 1
