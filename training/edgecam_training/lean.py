@@ -18,7 +18,7 @@ from torch.overrides import TorchFunctionMode
 
 
 class Lean(TorchFunctionMode):
-    """Inside, frozen convolutions and norms keep no inputs, and ReLU and ReLU6 a mask of bytes."""
+    """Inside, frozen convolutions and norms keep no inputs, and clipping ones (ReLU, ReLU6) a mask of bytes."""
 
     def __torch_function__(
         self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Mapping[str, Any] | None = None
@@ -59,11 +59,15 @@ def _norm(
 
 
 def _relu(x: Tensor, inplace: bool = False) -> Tensor:
-    return _Masked.apply(x, float("inf"))
+    return _Masked.apply(x, 0.0, float("inf"))
 
 
 def _relu6(x: Tensor, inplace: bool = False) -> Tensor:
-    return _Masked.apply(x, 6.0)
+    return _Masked.apply(x, 0.0, 6.0)
+
+
+def _hardtanh(x: Tensor, min_val: float = -1.0, max_val: float = 1.0, inplace: bool = False) -> Tensor:
+    return _Masked.apply(x, min_val, max_val)
 
 
 LEAN: Final[dict[Any, Callable[..., Tensor | None]]] = {
@@ -71,6 +75,7 @@ LEAN: Final[dict[Any, Callable[..., Tensor | None]]] = {
     F.batch_norm: _norm,
     F.relu: _relu,
     F.relu6: _relu6,
+    F.hardtanh: _hardtanh,  # what nn.ReLU6 calls
 }
 
 
@@ -132,14 +137,14 @@ class _FrozenNorm(Function):
 
 
 class _Masked(Function):
-    """x between 0 and `top`, of which only where it lay inside is kept."""
+    """x between `low` and `high`, of which only where it lay inside is kept."""
 
     @staticmethod
-    def forward(ctx: Any, x: Tensor, top: float) -> Tensor:
-        ctx.save_for_backward((x > 0) & (x < top))
-        return x.clamp(0, top)
+    def forward(ctx: Any, x: Tensor, low: float, high: float) -> Tensor:
+        ctx.save_for_backward((x > low) & (x < high))
+        return x.clamp(low, high)
 
     @staticmethod
     def backward(ctx: Any, grad: Tensor) -> Any:  # type: ignore[override]
         (inside,) = ctx.saved_tensors
-        return grad * inside, None
+        return grad * inside, None, None

@@ -7,6 +7,7 @@ import torch
 from edgecam_training.model import Model
 from edgecam_training.options import Options
 from edgecam_training.penalties import penalized_weights
+from edgecam_training.tuning import let_learn
 
 
 def make_optimizer(model: Model, options: Options) -> torch.optim.AdamW:
@@ -40,8 +41,12 @@ def set_rates(
 def unfreeze(model: Model, epoch: int, options: Options) -> None:
     """The head learns first, then the last stages with it, then everything but `frozen_stages`.
 
-    What is frozen also keeps its batch statistics: they belong to the weights.
+    What is frozen also keeps its batch statistics: they belong to the weights. A run that goes on from a
+    finished network has a part of it learn, all the time.
     """
+    if options.tune:
+        let_learn(model, options.tune)
+        return
     body = model.backbone.body
     if epoch < options.head_epochs:
         frozen = len(body)

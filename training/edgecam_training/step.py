@@ -2,6 +2,7 @@
 
 import hashlib
 import math
+from contextlib import nullcontext
 
 import torch
 from torch import Tensor, nn
@@ -10,6 +11,7 @@ from edgecam_engines.errors import TrainingError
 from edgecam_training.batches import Batch
 from edgecam_training.distributed import ALONE, Team, without_sync
 from edgecam_training.heads import load_balance, routings
+from edgecam_training.lean import Lean
 from edgecam_training.losses import mixed_cross_entropy
 from edgecam_training.map_losses import map_loss
 from edgecam_training.mixing import MIXES, Given, Mixed, parse_mixes, pick, unmixed
@@ -95,7 +97,11 @@ def taken(mixed: Mixed, part: int, *, of: int) -> tuple[Mixed, float]:
 
 def loss_of(model: Model, mixed: Mixed, options: Options, *, seed: int) -> Tensor:
     """The mean loss over the photos given, with its penalties; a scalar. `seed` draws SEAM's second view."""
-    with torch.autocast(mixed.images.device.type, dtype=torch.bfloat16, enabled=mixed.images.is_cuda):
+    with (
+        torch.autocast(mixed.images.device.type, dtype=torch.bfloat16, enabled=mixed.images.is_cuda),
+        # Not with save_memory: what is computed again would then be computed in another way.
+        Lean() if options.tune == "bias" and not options.save_memory else nullcontext(),
+    ):
         with tapped(model) as taps, routings(model) as routed:
             features = model(mixed.images)
         loss = mixed_cross_entropy(model.logits(features), mixed, smoothing=options.label_smoothing).mean()
