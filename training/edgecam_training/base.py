@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Final, NamedTuple
 
 from edgecam_calibration.evaluate import Labelled
-from edgecam_calibration.origin import DIGITS, FOLDER, OPTIONS, digests_in, learned_by
+from edgecam_calibration.origin import DIGITS, digests_in, learned_by
 from edgecam_calibration.run import open_run
-from edgecam_engines.bundle import MANIFEST, open_bundle
+from edgecam_engines.bundle import open_bundle
 from edgecam_engines.console import log
 from edgecam_engines.errors import TrainingError
 from edgecam_engines.head import Head
@@ -19,7 +19,7 @@ from edgecam_engines.taught.versions import DEFAULT, folder_of
 from edgecam_training.fewshot.store import open_store
 from edgecam_training.items import Item, Slot
 from edgecam_training.model import Model, read_tensors
-from edgecam_training.options import Options, load_options
+from edgecam_training.settings import is_bundle, settings_of
 from edgecam_training.unfold import unfold
 
 
@@ -47,27 +47,6 @@ class Base:
     def knows(self, item: Item) -> bool:
         """Whether it learned from this photo."""
         return item.digest[:DIGITS] in self.learned
-
-
-def is_bundle(path: Path) -> bool:
-    return (path / MANIFEST).is_file()
-
-
-def settings_of(path: Path) -> Options:
-    """The settings that a run or the run behind a bundle was trained with. Raises TrainingError."""
-    file = path / FOLDER / OPTIONS if is_bundle(path) else path / OPTIONS
-    if file.is_file():
-        return load_options(file)
-    if is_bundle(path):
-        raise TrainingError(
-            f"{path} does not say what network it is of: an earlier edgecam built it.\n"
-            f"Give the run it was built from, --init RUN, or build it again:\n"
-            f"    edgecam build-engine RUN --out {path}"
-        )
-    raise TrainingError(
-        f"{path} is neither a finished run nor a bundle, so nothing can begin with it.\n"
-        f"Give --init a folder that `edgecam train` or `edgecam build-engine` made."
-    )
 
 
 def open_base(path: Path) -> Base:
@@ -122,7 +101,7 @@ def _taught(bundle: Path) -> list[Taught]:
 
 
 def _slot(file: Path) -> Slot:
-    """Where the photo's bytes lie in an example's file: behind eight bytes of length and that long a header."""
+    """Where the photo's bytes lie in an example's file: behind a header and its length, eight bytes."""
     with file.open("rb") as opened:
         length = int.from_bytes(opened.read(8), "little")
         begin, end = json.loads(opened.read(length))["photo"]["data_offsets"]

@@ -85,7 +85,7 @@ def to_learn_from(items: list[Item], input_hw: tuple[int, int]) -> Photos:
 def batches_in(
     photos: Photos, options: Options, epoch: int, *, first_step: int = 0, part: tuple[int, int] = (0, 1)
 ) -> Generator[Batch, None, None]:
-    """The batches of one epoch from a step on; with part (r, n), every n-th photo of each from the r-th on."""
+    """The batches of one epoch from a step on; with part (r, n), of each the photos r, r + n, ..."""
     return epoch_batches(
         photos.frames,
         photos.labels,

@@ -103,9 +103,7 @@ def _items(root: Path, classes: tuple[str, ...], problems: list[Problem]) -> lis
         if not path.is_dir() and not path.name.startswith(".")
     ]
     with ThreadPoolExecutor() as pool:
-        looked = list(
-            track(pool.map(lambda pair: look(pair[0]), paths), f"Checking {root.name}", len(paths))
-        )
+        looked = list(track(pool.map(lambda pair: look(pair[0]), paths), f"Checking {root.name}", len(paths)))
     items = []
     for (path, label), result in zip(paths, looked, strict=True):
         if isinstance(result, Problem):

@@ -7,11 +7,12 @@ import torch
 
 from edgecam_calibration.run import open_run
 from edgecam_engines.errors import TrainingError
-from edgecam_training.base import is_bundle, open_base
+from edgecam_training.base import open_base
 from edgecam_training.data import Split
 from edgecam_training.model import Model, read_tensors
 from edgecam_training.options import Options
 from edgecam_training.seam import drop_correlation
+from edgecam_training.settings import is_bundle
 
 
 def begun_with(options: Options, model: Model, split: Split) -> Model:

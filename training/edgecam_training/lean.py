@@ -18,7 +18,7 @@ from torch.overrides import TorchFunctionMode
 
 
 class Lean(TorchFunctionMode):
-    """Inside, frozen convolutions and norms keep no inputs, and clipping ones (ReLU, ReLU6) a mask of bytes."""
+    """Frozen convolutions and norms inside keep no inputs, and those that clip (ReLU, ReLU6) a mask of bytes."""
 
     def __torch_function__(
         self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Mapping[str, Any] | None = None
@@ -109,7 +109,7 @@ class _FrozenConv(Function):
 
 
 class _FrozenNorm(Function):
-    """(x - mean) / sqrt(var + eps) * weight + bias with statistics that stay, of which only the scale is kept."""
+    """(x - mean) / sqrt(var + eps) * weight + bias, of which only the scale is kept."""
 
     @staticmethod
     def forward(

@@ -56,9 +56,10 @@ def with_rehearsal(data: Path, val: Path | None, base: Base, options: Options) -
     refuse_small(classes, train, problems, options.min_photos)
     if not judging:
         raise DataError(f"{data} leaves no photo for validation. Add photos, or give some with --val.")
-    new = len(classes) - len(base.head.classes)
+    known_classes = len(base.head.classes)
     log.print(
-        f"{len(base.head.classes)} classes are known and {new} are new; {len(old)} photos rehearse the old ones."
+        f"{known_classes} classes are known and {len(classes) - known_classes} new; "
+        f"{len(old)} photos that it learned from are shown again."
     )
     return Split(classes, train, judging, problems)
 
@@ -66,14 +67,15 @@ def with_rehearsal(data: Path, val: Path | None, base: Base, options: Options) -
 def _classes(data: Path, base: Base) -> tuple[str, ...]:
     if not data.is_dir() or not (found := folders(data)):
         raise DataError(
-            f"{data} holds no class folders. Lay new photos out as {data.name}/CLASS/*.jpg; one class will do."
+            f"{data} holds no class folders.\n"
+            f"Lay new photos out as {data.name}/CLASS/*.jpg; one class will do."
         )
     named = {*found, *(each.label for each in base.taught)}
     return (*base.head.classes, *sorted(named - {*base.head.classes}))
 
 
 def _taught(base: Base, classes: tuple[str, ...], others: list[Item]) -> list[Item]:
-    """What the bundle was taught, less photos that are among `others`: the store keeps them in other bytes."""
+    """What the bundle was taught, less photos that are among `others`: there they have other bytes."""
     if not base.taught:
         return []
     there = {digest_of(fit(read_item(item), base.hw)) for item in others}

@@ -2,7 +2,6 @@
 
 import json
 import math
-import os
 import shlex
 import time
 from collections.abc import Callable
@@ -20,9 +19,10 @@ from edgecam_engines.console import bar, log
 from edgecam_engines.files import write_atomically
 from edgecam_engines.signals import stop_on_signal
 from edgecam_training.allocator import keep_freed_memory
-from edgecam_training.batches import Batch, epoch_batches, steps_per_epoch
+from edgecam_training.batches import Batch, steps_per_epoch
 from edgecam_training.begin import (
     Photos,
+    batches_in,
     fingerprint,
     labels_of,
     make_model,
@@ -34,6 +34,7 @@ from edgecam_training.checkpoint import Alarm, Checkpoint, Position, sweep
 from edgecam_training.data import Split, cache_folder, decode
 from edgecam_training.distributed import Team, joined
 from edgecam_training.ema import Ema
+from edgecam_training.forecast import announce
 from edgecam_training.init import begun_with
 from edgecam_training.judge import Judged, judge
 from edgecam_training.keep import kept
@@ -102,7 +103,7 @@ def train_with(
     )
 
     # -- the network and its optimizer
-    model = begun_with(options.init, make_model(options, split.classes, train_set.labels), split).to(
+    model = begun_with(options, make_model(options, split.classes, train_set.labels), split).to(
         team.device, memory_format=torch.channels_last
     )
     ema = Ema(model, options.ema)
@@ -118,6 +119,8 @@ def train_with(
         save_options(options, run / "options.json")
         save_split(data, kept(split, run / "photos"), run / "split.json")
     history = _history_before(run / "history.jsonl", start.epoch)
+    if options.tune and team.leads:
+        announce(model, train_set, val_frames, options, team, epochs_done=start.epoch, clock=clock)
 
     # -- the steps
     steps = steps_per_epoch(len(split.train), options.batch)
@@ -131,20 +134,8 @@ def train_with(
             began, losses, first_step = clock(), list(here.losses), here.step
             unfreeze(model, epoch, options)
             learner = team.together(Learner(model, options))
-            batches = epoch_batches(
-                train_set.frames,
-                train_set.labels,
-                hw=options.train_hw(epoch),
-                batch=options.batch,
-                min_crop=options.min_crop,
-                flip_vertical=options.flip_vertical,
-                recolour=options.recolour,
-                balance=options.balance,
-                seed=(options.seed, epoch),
-                first_step=first_step,
-                part=(team.rank, team.size),
-                shards=train_set.shards,
-                threads=1 if train_set.shards is None else os.cpu_count() or 1,
+            batches = batches_in(
+                train_set, options, epoch, first_step=first_step, part=(team.rank, team.size)
             )
             for step, batch in enumerate(batches, start=first_step):
                 set_rates(
@@ -172,7 +163,9 @@ def train_with(
                     batches.close()
                     raise stopped(team, data, val, run)
             if team.leads:
-                judged = judge(ema.model, val_frames, val_labels, split.classes, team.device)
+                judged = judge(
+                    ema.model, val_frames, val_labels, split.classes, team.device, batch=options.judge_batch
+                )
                 history.append(
                     {
                         "epoch": epoch + 1,
@@ -215,7 +208,9 @@ def keep(model: Model, stage: Stage, split: Split, history: list[dict[str, Any]]
         seed=options.seed,
         device=device,
     )
-    judged = judge(model, stage.val_frames, labels_of(split.val), split.classes, device)
+    judged = judge(
+        model, stage.val_frames, labels_of(split.val), split.classes, device, batch=options.judge_batch
+    )
     finish(stage.run, drop_correlation(model).cpu(), options, split, stage.val_frames, judged, history)
     return judged
 
