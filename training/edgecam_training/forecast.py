@@ -131,8 +131,8 @@ def tell(found: Forecast, options: Options, *, epochs: int) -> None:
     share = found.learning / found.parameters
     log.print(
         f"--tune {options.tune}: {found.learning:,} of {found.parameters:,} weights learn ({share:.1%}).\n"
-        f"Time: about {spoken(found.seconds)} for {_some(epochs, 'epoch')}, {1000 * found.step:.0f} ms a step, "
-        f"timed just now on {TIMED} of them; writing the run comes on top.\n"
+        f"Time: about {spoken(found.seconds)} for {_some(epochs, 'epoch')} and then the writing of the run; "
+        f"a step takes {1000 * found.step:.0f} ms, timed just now on {TIMED} of them.\n"
         f"Memory: {_peak(found)}{found.activations / 1e6:.1f} MB that a step keeps for the way back, "
         f"{found.optimizer / 1e6:.1f} MB of gradients and optimizer, "
         f"{found.weights / 1e6:.1f} MB of weights and their average.\n"

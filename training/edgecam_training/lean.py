@@ -18,7 +18,7 @@ from torch.overrides import TorchFunctionMode
 
 
 class Lean(TorchFunctionMode):
-    """Frozen convolutions and norms inside keep no inputs, and those that clip (ReLU, ReLU6) a mask of bytes."""
+    """Frozen convolutions and norms inside keep no inputs, and ReLU and ReLU6 a mask of bytes."""
 
     def __torch_function__(
         self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Mapping[str, Any] | None = None

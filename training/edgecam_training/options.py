@@ -88,8 +88,8 @@ class Options:
     qat_lr: float = 1e-4  # highest learning rate of its weights
     qat_ranges: str = "learned"  # or "average": a moving average of what a batch's activations reach
     qat_lr_ranges: float = 5e-3  # of the ranges' logarithms
-    # Going on from a finished network: with `tune` that part of it learns, from new photos and classes too; with
-    # qat alone a copy of it learns to be rounded, on its own photos
+    # Going on from a finished network: with `tune` that part of it learns, new classes too; with qat alone a
+    # copy of it learns to be rounded, on its own photos
     init: str = ""  # a run, or with `tune` also a bundle
     tune: str = ""  # head, bias, last-stage, all
     rehearse: int = 20  # photos of each old class that are shown again, as far as there are some
