@@ -13,7 +13,6 @@ from edgecam_training.options import TUNES, Options
 from edgecam_training.step import one_step
 from edgecam_training.tuning import LEARNS, let_learn
 from training.qat_kit import pictures, small_model
-from training.tune_kit import to_tune
 
 BATCH = Batch(torch.from_numpy(pictures(6)), torch.arange(6) % 3)
 
@@ -72,12 +71,3 @@ def test_norms_keep_their_statistics_and_dropout_is_on(tune: str) -> None:
 
 def test_every_kind_that_options_know_is_there() -> None:
     assert tuple(LEARNS) == TUNES
-
-
-def test_settings_come_from_the_network_with_those_that_few_photos_want(tmp_path) -> None:  # noqa: ANN001
-    from edgecam_training.options import save_options
-
-    save_options(Options(backbone="resnet18", recolour=0.2, mix="fmix", er=0.3, batch=6), tmp_path / "options.json")
-    found = to_tune(tmp_path, "bias")
-    assert (found.backbone, found.recolour, found.batch) == ("resnet18", 0.2, 6)
-    assert (found.mix, found.er, found.balance, found.pretrained) == ("none", 0.0, 1.0, False)
