@@ -77,7 +77,7 @@ def test_what_learns_cannot_be_said_twice(base: str) -> None:
 
 
 def test_an_unknown_kind_of_tuning_is_refused_with_those_there_are(base: str) -> None:
-    with pytest.raises(TrainingError, match="no --tune most.*head, bias, last-stage, all"):
+    with pytest.raises(TrainingError, match=r"no --tune most.*head, bias, last-stage, all"):
         continued(Options(), base, "most")
 
 
@@ -87,7 +87,7 @@ def test_tuning_wants_a_network_to_go_on_from() -> None:
 
 
 def test_a_network_to_go_on_from_wants_to_be_told_with_what(base: str) -> None:
-    with pytest.raises(TrainingError, match="--tune head, bias or last-stage .* --qat 1"):
+    with pytest.raises(TrainingError, match=r"--tune head, bias or last-stage .* --qat 1"):
         continued(Options(), base)
 
 

@@ -1,9 +1,9 @@
 """How long tuning will take and how much memory, tried out on a copy before it starts."""
 
 import copy
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from itertools import chain, count, islice
+from collections.abc import Callable, Generator, Iterator
+from contextlib import closing, contextmanager
+from itertools import count, islice
 from pathlib import Path
 from typing import Final, NamedTuple
 
@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from edgecam_engines.console import log
-from edgecam_training.batches import steps_per_epoch
+from edgecam_engines.files import write_json
+from edgecam_training.batches import Batch, steps_per_epoch
 from edgecam_training.begin import Photos, batches_in
 from edgecam_training.distributed import Team
 from edgecam_training.model import Model
@@ -45,12 +46,14 @@ def announce(
     team: Team,
     *,
     epochs_done: int,
+    run: Path,
     clock: Callable[[], float],
 ) -> None:
-    """Try it out and say it, unless all epochs are done."""
+    """Try it out, say it and keep it in the run folder, unless all epochs are done."""
     if left := options.float_epochs - epochs_done:
         found = forecast(model, photos, val_frames, options, team, epochs=left, clock=clock)
         tell(found, options, epochs=left)
+        write_json(run / "forecast.json", found._asdict())
 
 
 def forecast(
@@ -70,20 +73,20 @@ def forecast(
     trial = copy.deepcopy(model)
     unfreeze(trial, 0, options)
     optimizer = make_optimizer(trial, options)
-    batches = chain.from_iterable(batches_in(photos, options, epoch) for epoch in count())
-    some = [type(batch)(*(t.to(team.device) for t in batch)) for batch in islice(batches, TIMED + 1)]
-    with counted(trial) as kept:
-        mixed = mix(trial, some[0], options, torch.Generator().manual_seed(0), clean=False)
-        loss_of(trial, taken(mixed, 0, of=options.accumulate)[0], options, seed=0)
-    one_step(trial, optimizer, some[0], options, epoch=0, step=0)
-    began = clock()
-    for step, batch in enumerate(some[1:], start=1):
-        one_step(trial, optimizer, batch, options, epoch=0, step=step)
-    per_step = (clock() - began) / TIMED
+    with closing(_batches(photos, options, team.device)) as batches:
+        first = next(batches)
+        mixed = mix(trial, first, options, torch.Generator().manual_seed(0), clean=False)
+        with counted(trial) as kept:
+            loss_of(trial, taken(mixed, 0, of=options.accumulate)[0], options, seed=0)
+        one_step(trial, optimizer, first, options, epoch=0, step=0)
+        began = clock()
+        for step, batch in enumerate(islice(batches, TIMED), start=1):
+            one_step(trial, optimizer, batch, options, epoch=0, step=step)
+        per_step = (clock() - began) / TIMED
     judging = torch.from_numpy(np.array(val_frames[: options.judge_batch])).to(team.device)
     began = clock()
     with torch.inference_mode():
-        trial.eval()(judging)
+        trial.eval()(judging).sum().item()
     to_judge = (clock() - began) * len(val_frames) / len(judging)
     steps = steps_per_epoch(len(photos.labels), options.batch)
     learning = [p for p in trial.parameters() if p.requires_grad]
@@ -97,6 +100,13 @@ def forecast(
         activations=sum(kept.values()),
         peak=peak_of(team.device),
     )
+
+
+def _batches(photos: Photos, options: Options, device: torch.device) -> Generator[Batch, None, None]:
+    """Those of all epochs, one after the other, without end."""
+    for epoch in count():
+        for batch in batches_in(photos, options, epoch):
+            yield Batch(*(tensor.to(device) for tensor in batch))
 
 
 @contextmanager

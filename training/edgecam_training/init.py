@@ -31,6 +31,7 @@ def _to_tune(path: Path, model: Model) -> Model:
     at zero: as likely as an old class that nothing speaks for or against."""
     base = open_base(path)
     base.fill(model)
+    model.classify.reset_parameters()
     weight, bias = torch.from_numpy(base.head.weight), torch.from_numpy(base.head.bias)
     old = len(base.head.classes)
     model.classify.weight[:old] = weight - weight.mean(dim=0)

@@ -120,7 +120,7 @@ def train_with(
         save_split(data, kept(split, run / "photos"), run / "split.json")
     history = _history_before(run / "history.jsonl", start.epoch)
     if options.tune and team.leads:
-        announce(model, train_set, val_frames, options, team, epochs_done=start.epoch, clock=clock)
+        announce(model, train_set, val_frames, options, team, epochs_done=start.epoch, run=run, clock=clock)
 
     # -- the steps
     steps = steps_per_epoch(len(split.train), options.batch)
