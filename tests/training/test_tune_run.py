@@ -1,4 +1,4 @@
-"""Going on from a finished run or bundle, all the way to a bundle: what stays, what is new, what is refused."""
+"""Going on from a finished run or bundle, all the way to a bundle again."""
 
 import json
 from collections.abc import Iterator
@@ -119,7 +119,7 @@ def test_a_bundle_goes_on_with_what_it_was_taught_and_becomes_a_bundle_again(
 def test_a_bundle_without_photos_of_what_it_knows_is_refused_and_nothing_is_written(
     bundle: Path, tmp_path: Path
 ) -> None:
-    with pytest.raises(TrainingError, match="which base.edgecam knows and would forget"):
+    with pytest.raises(TrainingError, match=r"which base\.edgecam knows and would forget"):
         train(photos_of(tmp_path / "new", "red"), tmp_path / "run", to_tune(bundle, "bias"))
     assert not (tmp_path / "run").exists()
 
