@@ -96,7 +96,10 @@ def test_a_stopped_run_goes_on_to_the_last_bit_as_if_it_had_not_been(
     )
     for part in ("model", "ema"):
         assert all(torch.equal(whole[part][name], parts[part][name]) for name in whole[part])
-    assert str(whole["optimizer"]) == str(parts["optimizer"])
+    averages = whole["optimizer"]["state"]
+    assert len(averages) == len(parts["optimizer"]["state"]) > 10
+    for number, own in averages.items():
+        assert all(torch.equal(own[key], parts["optimizer"]["state"][number][key]) for key in own)
 
 
 def test_a_bundle_goes_on_with_what_it_was_taught_and_becomes_a_bundle_again(
