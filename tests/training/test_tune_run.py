@@ -53,15 +53,15 @@ def test_the_head_alone_learns_a_class_and_the_graph_stays_to_the_last_byte(
     base: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     run = tmp_path / "run"
-    judged = train(photos_of(tmp_path / "new", "red"), run, to_tune(base, "head"))
+    judged = train(photos_of(tmp_path / "new", "red"), run, to_tune(base, "head", epochs=30, lr_head=5e-2))
     assert load_head(run / "head.safetensors").classes == ("blue", "green", "red")
     assert (run / "model.onnx").read_bytes() == (base / "model.onnx").read_bytes()
     before, after = (read_tensors(path / "weights.safetensors") for path in (base, run))
     changed = {name for name in before if not torch.equal(before[name], after[name])}
     assert changed == {"classify.weight", "classify.bias"}
-    assert min(recalls(judged)[name] for name in OLD) >= 0.5
+    assert min(recalls(judged).values()) >= 0.5
     said = capsys.readouterr().err
-    assert said.index("Time: about") < said.index("epoch 1/6")
+    assert said.index("Time: about") < said.index("epoch 1/30")
 
 
 @pytest.mark.parametrize("tune", ["bias", "last-stage", "all"])
