@@ -87,7 +87,7 @@ def test_tuning_wants_a_network_to_go_on_from() -> None:
 
 
 def test_a_network_to_go_on_from_wants_to_be_told_with_what(base: str) -> None:
-    with pytest.raises(TrainingError, match=r"--tune head, bias or last-stage .* --qat 1"):
+    with pytest.raises(TrainingError, match=r"(?s)--tune head, bias or last-stage .*--qat 1"):
         continued(Options(), base)
 
 

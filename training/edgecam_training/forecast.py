@@ -140,7 +140,7 @@ def tell(found: Forecast, options: Options, *, epochs: int) -> None:
     """Say it in words, and what to type to have it otherwise."""
     share = found.learning / found.parameters
     log.print(
-        f"--tune {options.tune}: {found.learning:,} of {found.parameters:,} weights learn ({share:.1%}).\n"
+        f"--tune {options.tune}: {found.learning:,} of {found.parameters:,} weights learn ({share:.2%}).\n"
         f"Time: about {spoken(found.seconds)} for {_some(epochs, 'epoch')} and then the writing of the run; "
         f"a step takes {1000 * found.step:.0f} ms, timed just now on {TIMED} of them.\n"
         f"Memory: {_peak(found)}{found.activations / 1e6:.1f} MB that a step keeps for the way back, "
@@ -169,8 +169,7 @@ def _otherwise(options: Options) -> str:
     lighter = [f"--batch {max(2, options.batch // 2)}"]
     if options.tune != "head":
         sooner.append("--tune head")
-    if options.tune in {"last-stage", "all"}:
-        lighter.append("--tune bias")
+        lighter.append("--tune bias" if options.tune == "all" else "--tune head")
     if options.tune == "all" and not options.save_memory:
         lighter.append("--save-memory")
     return f"Sooner: {_either(sooner)}. With less memory: {_either(lighter)}."

@@ -86,8 +86,9 @@ def continued(options: Options, init: str, tune: str = "", typed: frozenset[str]
         return options
     if not options.qat and not tune:
         raise TrainingError(
-            f"--init {init} goes on from a finished network. Say with what: --tune head, bias or last-stage "
-            f"learns new photos and classes, --qat 1 learns to be rounded to INT8."
+            f"--init {init} goes on from a finished network, but it is not said with what.\n"
+            f"Add --tune head, bias or last-stage to learn new photos and classes.\n"
+            f"Add --qat 1 to learn to be rounded to INT8."
         )
     if tune and tune not in TUNES:
         raise TrainingError(f"There is no --tune {tune}. Choose one of: {', '.join(TUNES)}.")
