@@ -286,10 +286,10 @@ def test_ctrl_c_while_an_epoch_is_judged_is_not_forgotten(
 ) -> None:
     options = replace(OPTIONS, epochs=1 if last else 2)
 
-    def interrupted(*given: Any) -> Judged:
+    def interrupted(*given: Any, **named: Any) -> Judged:
         monkeypatch.setattr(train_module, "judge", judge)
         press_ctrl_c()
-        return judge(*given)
+        return judge(*given, **named)
 
     judge = train_module.judge
     monkeypatch.setattr(train_module, "judge", interrupted)
