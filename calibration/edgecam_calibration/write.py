@@ -15,6 +15,7 @@ from edgecam_calibration.evaluate import Labelled
 from edgecam_calibration.golden_photos import choose_golden, golden_of
 from edgecam_calibration.mixed.write import read_plan
 from edgecam_calibration.models import SCALES
+from edgecam_calibration.origin import keep_origin
 from edgecam_calibration.quantize import DEFAULT
 from edgecam_calibration.report import write_gate_report
 from edgecam_calibration.run import Run
@@ -38,10 +39,11 @@ def write_bundle(
     verdicts: Sequence[Verdict],
     calibrators: list[Labelled],
 ) -> None:
-    """Gate report, head, golden photos and manifest into `folder`, which holds the models already."""
+    """Gate report, head, golden photos, origin and manifest into `folder`, which holds the models already."""
     write_json(folder / "gate.json", gate)
     write_gate_report(folder / "report.html", gate, reference, verdicts, read_plan(folder))
     save_head(run.head, folder / "heads" / "base.safetensors")
+    keep_origin(run.path, folder)
     measured = {models["fp32"]: reference.outputs}
     for verdict in verdicts:
         if verdict.outputs is not None:

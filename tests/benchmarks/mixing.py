@@ -20,8 +20,9 @@ from edgecam_training.allocator import keep_freed_memory
 from edgecam_training.batches import Batch
 from edgecam_training.mixing import MIXES
 from edgecam_training.model import Model
+from edgecam_training.optimizer import make_optimizer
 from edgecam_training.options import Options
-from edgecam_training.train import make_optimizer, mix, one_step
+from edgecam_training.step import mix, one_step
 
 CLASSES = 43
 PROMISED = 0.03

@@ -19,9 +19,10 @@ from table import show
 from edgecam_training.allocator import keep_freed_memory
 from edgecam_training.batches import Batch
 from edgecam_training.model import Model
+from edgecam_training.optimizer import make_optimizer, unfreeze
 from edgecam_training.options import Options
 from edgecam_training.seam import add_correlation
-from edgecam_training.train import make_optimizer, one_step, unfreeze
+from edgecam_training.step import one_step
 
 CLASSES, LIMIT = 20, 2.2
 PLAIN = Options(input_height=160, input_width=160, pretrained=False, er=0, ecr=0, mix="cutmix")

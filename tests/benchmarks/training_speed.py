@@ -38,8 +38,9 @@ from edgecam_training.batches import epoch_batches
 from edgecam_training.begin import make_model
 from edgecam_training.data import Split, cache_folder, decode, find_photos
 from edgecam_training.ema import Ema
+from edgecam_training.optimizer import make_optimizer, unfreeze
 from edgecam_training.options import Options
-from edgecam_training.train import make_optimizer, one_step, unfreeze
+from edgecam_training.step import one_step
 
 SIDE, BATCH = 160, 32
 RECIPE = Options(input_height=SIDE, input_width=SIDE, batch=BATCH)

@@ -15,8 +15,10 @@ import edgecam_training.train as train_module
 from edgecam_training.batches import Batch
 from edgecam_training.distributed import ALONE, Team, joined
 from edgecam_training.model import Model
+from edgecam_training.optimizer import unfreeze
 from edgecam_training.options import Options
-from edgecam_training.train import Learner, one_step, train, unfreeze
+from edgecam_training.step import Learner, one_step
+from edgecam_training.train import train
 
 OPTIONS: Final = Options(
     input_height=64,

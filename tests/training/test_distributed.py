@@ -10,7 +10,7 @@ import torch
 
 from edgecam_training.distributed import ALONE, Team
 from edgecam_training.mixing import Mixed
-from edgecam_training.train import own_parts, taken
+from edgecam_training.step import own_parts, taken
 from training.photo_kit import make_photos
 from training.team_kit import CASES, RUNS, Done, steps_of, two_processes, whole_run
 

@@ -10,8 +10,9 @@ from edgecam_training.batches import Batch
 from edgecam_training.heads import HEADS, HeadSize, MoEHead, load_balance, routings
 from edgecam_training.heads.moe import Router, Routing, imbalance
 from edgecam_training.model import Model
+from edgecam_training.optimizer import make_optimizer
 from edgecam_training.options import Options
-from edgecam_training.train import make_optimizer, one_step
+from edgecam_training.step import one_step
 
 DIM = 64
 counts = st.integers(2, 6).flatmap(lambda e: st.tuples(st.just(e), st.integers(1, e)))  # experts, kept

@@ -9,8 +9,9 @@ from edgecam_engines.errors import TrainingError
 from edgecam_training.batches import Batch
 from edgecam_training.mixing import MIXES, parse_mixes, pick
 from edgecam_training.model import Model
+from edgecam_training.optimizer import make_optimizer
 from edgecam_training.options import Options
-from edgecam_training.train import make_optimizer, mix, one_step
+from edgecam_training.step import mix, one_step
 from training.mix_kit import noise, rng_of
 
 

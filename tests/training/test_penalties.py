@@ -7,9 +7,9 @@ from torch import nn
 
 from edgecam_training.heads import HEADS
 from edgecam_training.model import Model
+from edgecam_training.optimizer import make_optimizer
 from edgecam_training.options import Options
 from edgecam_training.penalties import l1_penalty, l2_penalty, penalized_weights
-from edgecam_training.train import make_optimizer
 
 
 def small_net() -> nn.Sequential:

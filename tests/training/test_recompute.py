@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from edgecam_training.recompute import recomputed
-from edgecam_training.train import loss_of
+from edgecam_training.step import loss_of
 from training.team_kit import OPTIONS, a_batch, made
 
 

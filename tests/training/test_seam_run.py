@@ -11,9 +11,11 @@ import torch
 
 import edgecam_training.train as train_module
 from edgecam_training.model import Model
+from edgecam_training.optimizer import make_optimizer
 from edgecam_training.options import Options
 from edgecam_training.seam import add_correlation
-from edgecam_training.train import make_optimizer, one_step, train
+from edgecam_training.step import one_step
+from edgecam_training.train import train
 from training.photo_kit import make_photos
 
 EVERYTHING = Options(

@@ -25,9 +25,11 @@ from edgecam_training.batches import Batch
 from edgecam_training.judge import Judged
 from edgecam_training.mixing import Mixed
 from edgecam_training.model import Model, read_tensors
+from edgecam_training.optimizer import make_optimizer, set_rates, unfreeze
 from edgecam_training.options import Options, load_options
 from edgecam_training.penalties import l2_penalty, penalized_weights
-from edgecam_training.train import make_optimizer, mix, one_step, set_rates, train, unfreeze
+from edgecam_training.step import mix, one_step
+from edgecam_training.train import train
 from training.photo_kit import COLOURS, make_photos
 
 # Four steps an epoch; the first epoch trains the head, the second the last stages too, the third all.
@@ -299,10 +301,10 @@ def test_ctrl_c_while_an_epoch_is_judged_is_not_forgotten(
 ) -> None:
     options = replace(OPTIONS, epochs=1 if last else 2)
 
-    def interrupted(*given: Any) -> Judged:
+    def interrupted(*given: Any, **named: Any) -> Judged:
         monkeypatch.setattr(train_module, "judge", judge)
         press_ctrl_c()
-        return judge(*given)
+        return judge(*given, **named)
 
     judge = train_module.judge
     monkeypatch.setattr(train_module, "judge", interrupted)
@@ -597,7 +599,7 @@ def test_the_last_epochs_of_a_run_see_unmixed_photos(
         shares.append(float(result.first_share[0]))
         return result
 
-    monkeypatch.setattr(train_module, "mix", watched)
+    monkeypatch.setattr("edgecam_training.step.mix", watched)
     train(photos, tmp_path / "run", replace(OPTIONS, mix_probability=1.0, clean_epochs=1))
     assert len(shares) == 3 * STEPS
     assert min(shares[: 2 * STEPS]) < 1

@@ -3,6 +3,8 @@
 import hashlib
 import json
 import math
+import os
+from collections.abc import Generator
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -15,12 +17,14 @@ from torch import Tensor
 from edgecam_engines.console import log
 from edgecam_engines.errors import TrainingError
 from edgecam_engines.files import write_json
-from edgecam_training.batches import Frames
+from edgecam_training.base import open_base
+from edgecam_training.batches import Batch, Frames, epoch_batches
 from edgecam_training.data import Split, cache_folder, decode, find_photos
 from edgecam_training.items import Item
 from edgecam_training.mixing import parse_mixes
 from edgecam_training.model import Model
 from edgecam_training.options import Options, load_options
+from edgecam_training.rehearse import with_rehearsal
 from edgecam_training.seam import add_correlation
 from edgecam_training.shards import ShardPhotos, shard_numbers
 
@@ -46,9 +50,12 @@ def prepared(
             f"Go on with it by adding --resume, or choose another folder with --out."
         )
     parse_mixes(options.mix, options.mix_probability)  # a wrong name is told before any photo is read
-    split = find_photos(
-        data, val=val, val_share=options.val_share, min_photos=options.min_photos, seed=options.seed
-    )
+    if options.tune:
+        split = with_rehearsal(data, val, open_base(Path(options.init)), options)
+    else:
+        split = find_photos(
+            data, val=val, val_share=options.val_share, min_photos=options.min_photos, seed=options.seed
+        )
     report_problems(split)
     return options, split
 
@@ -73,6 +80,27 @@ def to_learn_from(items: list[Item], input_hw: tuple[int, int]) -> Photos:
     if shards is not None:
         return Photos(ShardPhotos(items, (h, w)), labels_of(items), shards)
     return Photos(decode(items, (h, w), cache_folder()), labels_of(items))
+
+
+def batches_in(
+    photos: Photos, options: Options, epoch: int, *, first_step: int = 0, part: tuple[int, int] = (0, 1)
+) -> Generator[Batch, None, None]:
+    """The batches of one epoch from a step on; with part (r, n), of each the photos r, r + n, ..."""
+    return epoch_batches(
+        photos.frames,
+        photos.labels,
+        hw=options.train_hw(epoch),
+        batch=options.batch,
+        min_crop=options.min_crop,
+        flip_vertical=options.flip_vertical,
+        recolour=options.recolour,
+        balance=options.balance,
+        seed=(options.seed, epoch),
+        first_step=first_step,
+        part=part,
+        shards=photos.shards,
+        threads=1 if photos.shards is None else os.cpu_count() or 1,
+    )
 
 
 def labels_of(items: list[Item]) -> NDArray[np.int64]:

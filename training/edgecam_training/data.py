@@ -43,11 +43,11 @@ def find_photos(
     classes, train = listed(data, problems)
     if val is not None:
         _, judging = listed(val, problems, classes)
-        train = _without(train, judging, problems)
+        train = without(train, judging, problems)
     else:
-        train = _unique(train, problems)
-        train, judging = _drawn(train, len(classes), val_share, seed)
-    _refuse_small(classes, train, problems, min_photos)
+        train = unique(train, problems)
+        train, judging = drawn(train, len(classes), val_share, seed)
+    refuse_small(classes, train, problems, min_photos)
     if not judging:
         raise DataError(f"{data} leaves no photo for validation. Add photos, or a val folder beside train.")
     return Split(classes, train, judging, problems)
@@ -66,7 +66,7 @@ def listed(
         )
     files = shard_files(root) if sharded else []
     indexes = indexed(files, cache_folder())
-    names = shard_classes(files, indexes) if sharded else tuple(_folders(root))
+    names = shard_classes(files, indexes) if sharded else tuple(folders(root))
     classes = known or _two_or_more(root, names)
     extra = sorted(set(names) - set(classes))
     if extra:
@@ -77,7 +77,8 @@ def listed(
     return classes, [item._replace(label=classes.index(names[item.label])) for item in items]
 
 
-def _folders(root: Path) -> list[str]:
+def folders(root: Path) -> list[str]:
+    """The names of its class folders."""
     return sorted(p.name for p in root.iterdir() if p.is_dir() and not p.name.startswith("."))
 
 
@@ -102,9 +103,7 @@ def _items(root: Path, classes: tuple[str, ...], problems: list[Problem]) -> lis
         if not path.is_dir() and not path.name.startswith(".")
     ]
     with ThreadPoolExecutor() as pool:
-        looked = list(
-            track(pool.map(lambda pair: _look(pair[0]), paths), f"Checking {root.name}", len(paths))
-        )
+        looked = list(track(pool.map(lambda pair: look(pair[0]), paths), f"Checking {root.name}", len(paths)))
     items = []
     for (path, label), result in zip(paths, looked, strict=True):
         if isinstance(result, Problem):
@@ -114,7 +113,7 @@ def _items(root: Path, classes: tuple[str, ...], problems: list[Problem]) -> lis
     return items
 
 
-def _look(path: Path) -> str | Problem:
+def look(path: Path) -> str | Problem:
     """The file's hash, or what is wrong with it. Decodes the photo, since headers lie."""
     if not is_photo(path):
         return Problem(path, "not a photo by its name")
@@ -127,15 +126,16 @@ def _look(path: Path) -> str | Problem:
         return Problem(path, error.strerror or str(error))
 
 
-def _without(train: list[Item], val: list[Item], problems: list[Problem]) -> list[Item]:
+def without(train: list[Item], val: list[Item], problems: list[Problem]) -> list[Item]:
+    """The photos to learn from, less those that judge."""
     judged = {item.digest: item.path for item in val}
     for item in train:
         if item.digest in judged:
             problems.append(Problem(item.path, f"the same photo is in val: {judged[item.digest].name}"))
-    return _unique([item for item in train if item.digest not in judged], problems)
+    return unique([item for item in train if item.digest not in judged], problems)
 
 
-def _unique(items: list[Item], problems: list[Problem]) -> list[Item]:
+def unique(items: list[Item], problems: list[Problem]) -> list[Item]:
     """One of each photo; the same photo under two labels is no use to either."""
     groups: dict[str, list[Item]] = defaultdict(list)
     for item in items:
@@ -151,7 +151,8 @@ def _unique(items: list[Item], problems: list[Problem]) -> list[Item]:
     return kept
 
 
-def _drawn(items: list[Item], classes: int, share: float, seed: int) -> tuple[list[Item], list[Item]]:
+def drawn(items: list[Item], classes: int, share: float, seed: int) -> tuple[list[Item], list[Item]]:
+    """To learn from, and of each class a share to judge by."""
     rng = np.random.default_rng(seed)
     train: list[Item] = []
     val: list[Item] = []
@@ -164,9 +165,10 @@ def _drawn(items: list[Item], classes: int, share: float, seed: int) -> tuple[li
     return train, val
 
 
-def _refuse_small(
+def refuse_small(
     classes: tuple[str, ...], train: list[Item], problems: list[Problem], min_photos: int
 ) -> None:
+    """Raises DataError where a class has too few photos, or none."""
     counts = Counter(item.label for item in train)
     small = [f"{name} ({counts[k]})" for k, name in enumerate(classes) if counts[k] < min_photos]
     if small:

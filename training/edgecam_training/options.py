@@ -13,6 +13,7 @@ _LIMIT: Final = 1 << 20  # bytes of a settings file; ours have a few thousand
 
 QAT_RANGES = ("learned", "average")
 SEAM_PCM = ("none", "pairs", "linear")
+TUNES = ("head", "bias", "last-stage", "all")
 SEAM_TRANSFORMS = ("rescale", "flip", "quarter", "tilt", "shift")
 
 
@@ -90,7 +91,11 @@ class Options:
     qat_lr: float = 1e-4  # highest learning rate of its weights
     qat_ranges: str = "learned"  # or "average": a moving average of what a batch's activations reach
     qat_lr_ranges: float = 5e-3  # of the ranges' logarithms
-    init: str = ""  # a finished run whose weights all begins with; then every epoch is one of those
+    # Going on from a finished network: with `tune` that part of it learns, new classes too; with qat alone a
+    # copy of it learns to be rounded, on its own photos
+    init: str = ""  # a run, or with `tune` also a bundle
+    tune: str = ""  # head, bias, last-stage, all
+    rehearse: int = 20  # photos of each old class that are shown again, as far as there are some
     # Data
     val_share: float = 0.15  # taken from the photos when there is no val folder
     min_photos: int = 5  # a class with fewer is refused
@@ -137,9 +142,18 @@ class Options:
             0 <= self.qat <= self.epochs - (not self.init),
             "qat must be 0 to epochs, less one that trains the network first",
         )
+        _demand(not self.tune or self.tune in TUNES, f"tune must be one of {', '.join(TUNES)}")
+        _demand(not self.tune or bool(self.init), "tune goes on from a finished network (init)")
         _demand(
-            not self.init or self.qat == self.epochs,
-            "a run that begins with another (init) has qat epochs alone",
+            not self.init or bool(self.tune) or self.qat == self.epochs,
+            "a run that begins with another (init) and tunes nothing (tune) has qat epochs alone",
+        )
+        _demand(
+            not self.tune or self.qat < self.epochs, "qat must leave an epoch to tune in: it is below epochs"
+        )
+        _demand(
+            not self.tune or not (self.head_epochs or self.last_epochs or self.frozen_stages),
+            "tune says what learns, so head_epochs, last_epochs and frozen_stages must be 0",
         )
         _demand(
             self.distil == 0 or self.seam_pcm != "none",
@@ -170,6 +184,7 @@ class Options:
             "last_epochs",
             "frozen_stages",
             "clean_epochs",
+            "rehearse",
             "seed",
         ):
             _demand(getattr(self, name) >= 0, f"{name} must not be negative")
@@ -188,6 +203,11 @@ class Options:
     def float_epochs(self) -> int:
         """Those before learning to be rounded."""
         return self.epochs - self.qat
+
+    @property
+    def judge_batch(self) -> int:
+        """Photos judged at a time; in tuning no more than learn at a time, where memory may be short."""
+        return min(64, self.batch) if self.tune else 64
 
     @property
     def input_hw(self) -> tuple[int, int]:

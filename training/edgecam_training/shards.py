@@ -64,8 +64,8 @@ def is_sharded(data: Path) -> bool:
 
 
 def shard_numbers(items: list[Item]) -> NDArray[np.int64] | None:
-    """In which of the shards each photo lies, (n,); None for photos in files of their own."""
-    names = [str(item.slot.shard) for item in items if item.slot]
+    """In which of the shards each photo lies, (n,); None for photos in files of their own or in a bundle."""
+    names = [str(item.slot.shard) for item in items if item.slot and item.slot.shard.suffix == ".tar"]
     return np.unique(names, return_inverse=True)[1].astype(np.int64) if names else None
 
 

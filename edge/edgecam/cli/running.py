@@ -6,7 +6,7 @@ from typing import Annotated, Any, Final
 import typer
 from typer.core import TyperCommand
 
-from edgecam.cli.shared import Backend, Json
+from edgecam.cli.shared import Backend, Json, typed_in
 from edgecam.config.about import ABOUT
 from edgecam.settings import RunSettings
 
@@ -88,7 +88,7 @@ def run(
     from edgecam.commands.run import run
 
     # Only what was typed goes before the file; the values above are what holds without both.
-    typed = {name for name in ctx.params if _was_typed(ctx, name)} - {"config", "print_config"}
+    typed = typed_in(ctx) - {"config", "print_config"}
     given = {name: ctx.params[name] for name in typed}
     if backend is not None:
         given["backend"] = backend.value
@@ -105,8 +105,3 @@ def devices(
     from edgecam.commands.devices import devices
 
     devices(camera, json=json)
-
-
-def _was_typed(ctx: typer.Context, name: str) -> bool:
-    source = ctx.get_parameter_source(name)
-    return source is not None and source.name == "COMMANDLINE"

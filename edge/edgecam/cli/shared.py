@@ -32,3 +32,11 @@ BackendName = Annotated[
     Optional[Backend],  # noqa: UP045
     typer.Option("--backend", help="Otherwise what the bundle ships."),
 ]
+
+
+def typed_in(ctx: typer.Context) -> frozenset[str]:
+    """The names of what stood on the command line; the rest has its default."""
+    sources = {name: ctx.get_parameter_source(name) for name in ctx.params}
+    return frozenset(
+        n for n, source in sources.items() if source is not None and source.name == "COMMANDLINE"
+    )

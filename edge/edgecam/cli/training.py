@@ -5,13 +5,14 @@ from typing import Annotated, Optional
 
 import typer
 
-from edgecam.cli.shared import Json
+from edgecam.cli.shared import Json, typed_in
 from edgecam_training.options import Options
 
 DEFAULT = Options()
 
 
 def train(
+    ctx: typer.Context,
     data: Annotated[
         Path,
         typer.Argument(help="DATA/CLASS/*.jpg, or DATA/train and DATA/val; or shards, SHARD-{000..099}.tar."),
@@ -133,8 +134,18 @@ def train(
         float, typer.Option(help="Highest learning rate of learned ranges.")
     ] = DEFAULT.qat_lr_ranges,
     init: Annotated[
-        str, typer.Option(help="A finished run to go on from with --qat, and in its settings.")
+        str,
+        typer.Option(help="Go on from a finished run, in its settings; with --tune a bundle will do."),
     ] = "",
+    tune: Annotated[
+        str,
+        typer.Option(
+            help="What of --init learns the photos: head, bias, last-stage or all. Classes may be new."
+        ),
+    ] = "",
+    rehearse: Annotated[
+        int, typer.Option(help="With --tune: so many photos of each old class are shown again.")
+    ] = DEFAULT.rehearse,
     val_share: Annotated[float, typer.Option(help="Validation share without DATA/val.")] = DEFAULT.val_share,
     balance: Annotated[
         float, typer.Option(help="0 shows photos equally often, 1 classes, 0.5 is between.")
@@ -204,5 +215,8 @@ def train(
         min_photos=min_photos,
         balance=balance,
         expect=parse_shares(expect),
+        rehearse=rehearse,
     )
-    train(data, out, continued(options, init), val=val, resume=resume, explain_mix=explain_mix, json=json)
+    typed = typed_in(ctx) | ({"input_height", "input_width"} if "size" in typed_in(ctx) else set())
+    settings = continued(options, init, tune, typed)
+    train(data, out, settings, val=val, resume=resume, explain_mix=explain_mix, json=json)

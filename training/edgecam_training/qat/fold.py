@@ -18,7 +18,7 @@ def folded(model: Model) -> dict[str, Tensor]:
     parts = {"body": model.backbone.body, "head": model.head}
     names = {m: f"{part}.{name}" for part, net in parts.items() for name, m in net.named_modules()}
     tensors = {f"{part}.{name}": p for part, net in parts.items() for name, p in net.named_parameters()}
-    followed = [pair for module in names if isinstance(module, nn.Sequential) for pair in _pairs(module)]
+    followed = [pair for module in names if isinstance(module, nn.Sequential) for pair in pairs(module)]
     for conv, norm in followed:
         scale, shift = affine(norm)
         tensors[f"{names[conv]}.weight"] = conv.weight * scale[:, None, None, None]
@@ -49,7 +49,7 @@ def affine(norm: nn.BatchNorm2d) -> tuple[Tensor, Tensor]:
     return scale, norm.bias - norm.running_mean * scale
 
 
-def _pairs(chain: nn.Sequential) -> list[tuple[nn.Conv2d, nn.BatchNorm2d]]:
+def pairs(chain: nn.Sequential) -> list[tuple[nn.Conv2d, nn.BatchNorm2d]]:
     """Each convolution in a chain with the norm that follows it."""
     found = []
     for before, after in pairwise(chain.children()):
