@@ -203,7 +203,7 @@ def _backend(asked: str) -> str:
 
 
 def _to_calibrate_on(folder: Path, classes: Sequence[str]) -> list[Labelled]:
-    """A folder's photos; of a whole data set those to train on, where an evaluation takes those to test by."""
+    """A folder's photos; of a whole data set those to train on, where `eval` takes those to test by."""
     train = folder / "train"
     return load_labelled(train if train.is_dir() and train.name not in classes else folder, classes)
 

@@ -47,8 +47,8 @@ def without_judges(photos: Sequence[Labelled], judges: Sequence[Path]) -> list[L
     left = [photo for photo in photos if photo.path not in judging]
     if not left:
         raise DataError(
-            "Every calibration photo is one of the photos that engines are judged or tested by, so nothing "
-            "would be proved.\nGive others with --calibration DIR, or leave it out to use the training photos."
+            "Every calibration photo is one of the photos that engines are judged or tested by, so "
+            "nothing would be proved.\nGive others with --calibration DIR, or leave it out to use the training photos."
         )
     if len(left) < len(photos):
         log.print(
@@ -59,7 +59,7 @@ def without_judges(photos: Sequence[Labelled], judges: Sequence[Path]) -> list[L
 
 
 def same_contents(photos: Sequence[Labelled], others: Sequence[Path]) -> list[Labelled]:
-    """The photos whose contents, byte by byte, are also those of one of the `others`; what is gone is none."""
+    """The photos whose contents, byte by byte, are also those of one of the `others` that still exist."""
     # Files of unlike sizes differ, so most need not be read.
     there = [path for path in others if path.is_file()]
     by_size = {photo.path: photo.path.stat().st_size for photo in photos}

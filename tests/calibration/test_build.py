@@ -344,7 +344,7 @@ class Calibrated(Exception):
 
 
 @pytest.fixture
-def calibrators(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[Labelled]]:
+def calibrators(monkeypatch: pytest.MonkeyPatch) -> list[Labelled]:
     """Filled with the photos that a build would calibrate on; it goes no further."""
     chosen: list[Labelled] = []
 
@@ -353,7 +353,7 @@ def calibrators(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[Labelled]]:
         raise Calibrated
 
     monkeypatch.setattr(building, "write_models", write_models)
-    yield chosen
+    return chosen
 
 
 def data_set(run: Run, folder: Path, **parts: list[Labelled]) -> Path:
