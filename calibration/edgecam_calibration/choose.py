@@ -48,7 +48,8 @@ def without_judges(photos: Sequence[Labelled], judges: Sequence[Path]) -> list[L
     if not left:
         raise DataError(
             "Every calibration photo is one of the photos that engines are judged or tested by, so "
-            "nothing would be proved.\nGive others with --calibration DIR, or leave it out to use the training photos."
+            "nothing would be proved.\n"
+            "Give others with --calibration DIR, or leave it out to use the training photos."
         )
     if len(left) < len(photos):
         log.print(

@@ -8,8 +8,8 @@ up to 1, 8 and 16. It is a proof of compilation: there is no SM87 among the targ
 leaves with 1 if anything is refused. Seconds are CPU time of compiling, without the export.
 
 Each case has a process of its own, which may take `--limit` seconds of processor time; what is not compiled
-by then is recorded as that, and is no refusal. `--out` keeps every case when it is done: the same command goes
-on where it was stopped, and tries again what had less time. Delete the file when the code has changed.
+by then is recorded as that, and is no refusal. `--out` keeps every case when it is done: the same command
+goes on where it was stopped, and tries again what had less time. Delete the file when the code has changed.
 """
 
 import argparse
