@@ -366,9 +366,9 @@ def data_set(run: Run, folder: Path, **parts: list[Labelled]) -> Path:
     return folder
 
 
-def build_until_calibrated(run: Path, out: Path, **given: Path) -> None:
+def build_until_calibrated(run: Path, out: Path, *, calibration: Path, val: Path | None = None) -> None:
     with pytest.raises(Calibrated):
-        build_engine(run, out, backend="onnxruntime", **given)
+        build_engine(run, out, backend="onnxruntime", calibration=calibration, val=val)
 
 
 def test_photos_of_the_test_split_do_not_calibrate_under_any_name(
