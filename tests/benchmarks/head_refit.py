@@ -66,7 +66,7 @@ REFITS: Final[dict[str, Refit]] = {
 
 
 def correction(given: Floats, wanted: Floats) -> Floats:
-    """(d, d): what INT8's cells must be multiplied by, from the right, to give the error that they tell of."""
+    """(d, d): what INT8's cells must be multiplied by (from the right) to give the error they tell of."""
     centred = given - given.mean(axis=0)
     covariance = centred.T @ centred / len(given)
     ridge = RIDGE * np.trace(covariance) / len(covariance) * np.eye(len(covariance))
