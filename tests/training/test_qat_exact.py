@@ -50,7 +50,7 @@ class Kept(NamedTuple):
 def kept(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Kept]:
     """By head, and with a stem that stays in float. What follows changes none of it."""
     models = {head: small_model(head) for head in ("plain", "linear")}
-    models["mobile"] = small_model(body="mobile")
+    models["mobile"] = small_model(body="mobile", seed=1)  # of seed 0 a weight lies between two steps
     found = {}
     for head, model in models.items():
         folder, student = tmp_path_factory.mktemp(head), moved(small_student(model))
