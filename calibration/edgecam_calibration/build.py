@@ -1,6 +1,7 @@
 """From a training run to a bundle: write candidates, measure each, ship the fastest that passes."""
 
 import time
+from collections.abc import Sequence
 from contextlib import ExitStack, closing
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -8,7 +9,14 @@ from typing import Any, Final
 
 import numpy as np
 
-from edgecam_calibration.choose import choose, coverage, report_coverage, without_judges
+from edgecam_calibration.choose import (
+    choose,
+    coverage,
+    once,
+    report_coverage,
+    same_contents,
+    without_judges,
+)
 from edgecam_calibration.evaluate import Labelled, PhotoFrames, load_labelled
 from edgecam_calibration.gate import (
     Bounds,
@@ -94,11 +102,12 @@ def build_engine(
     check_out(out)
     bounds = bounds or Bounds()
     chosen_backend = _backend(backend)
-    photos = load_labelled(calibration, opened.head.classes) if calibration else opened.train
-    photos = without_judges(still_there(photos, "calibration"), opened.val)
+    judges = _judges(opened, val)
+    photos = _to_calibrate_on(calibration, opened.head.classes) if calibration else opened.train
+    barred = [*(photo.path for photo in judges), *opened.test]
+    photos = without_judges(still_there(photos, "calibration"), barred)
     calibrators = choose(photos, CALIBRATION_PHOTOS, rng=np.random.default_rng(seed))
     report_coverage(coverage(calibrators, photos, opened.head.classes))
-    judges = _judges(opened, val)
     with WorkFolder(out) as folder, ExitStack() as stack:
         mixed = mixed_target(bounds) if precision in {"auto", "mixed"} else None
         models = write_models(opened, folder, calibrators, backend=chosen_backend, mixed=mixed)
@@ -193,20 +202,27 @@ def _backend(asked: str) -> str:
     return "tensorrt"
 
 
+def _to_calibrate_on(folder: Path, classes: Sequence[str]) -> list[Labelled]:
+    """A folder's photos; of a whole data set those to train on, where `eval` takes those to test by."""
+    train = folder / "train"
+    return load_labelled(train if train.is_dir() and train.name not in classes else folder, classes)
+
+
 def _judges(run: Run, more: Path | None) -> list[Labelled]:
-    """The photos that the gate judges by: the run's validation photos, then those of another folder."""
+    """The photos that the gate judges by: the run's validation photos, then those of another folder.
+
+    A photo is known by its contents. One that is there twice counts once, since it proves nothing new.
+    """
     photos = still_there(run.val, "validation")
     if more is None:
         return photos
-    learned = {photo.path.resolve() for photo in run.train}
-    here = {photo.path.resolve() for photo in photos}
-    extra = [p for p in load_labelled(more, run.head.classes) if p.path.resolve() not in here]
-    if seen := [photo.path for photo in extra if photo.path.resolve() in learned]:
+    given = load_labelled(more, run.head.classes)
+    if seen := same_contents(given, [photo.path for photo in run.train]):
         raise DataError(
-            f"{len(seen)} photos of {more} were trained on, for example {seen[0]}.\n"
+            f"{len(seen)} photos of {more} were trained on, for example {seen[0].path}.\n"
             f"An engine is judged by photos that nobody trained on: give --val another folder."
         )
-    return photos + extra
+    return photos + [photo for photo in once([*photos, *given]) if photo not in photos]
 
 
 def _reference(run: Run, fp32: Engine, judges: list[Labelled], boxes: Path | None) -> Reference:

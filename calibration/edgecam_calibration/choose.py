@@ -3,6 +3,7 @@
 import hashlib
 from collections import Counter, defaultdict
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Final, NamedTuple
 
 import numpy as np
@@ -36,30 +37,49 @@ def choose(photos: Sequence[Labelled], count: int, *, rng: np.random.Generator) 
     return chosen
 
 
-def without_judges(photos: Sequence[Labelled], judges: Sequence[Labelled]) -> list[Labelled]:
+def without_judges(photos: Sequence[Labelled], judges: Sequence[Path]) -> list[Labelled]:
     """The photos that are none of the `judges`, by their contents, whatever their names; says how many go.
 
-    A photo that the gate judges by would have its ranges fitted to it. Raises DataError if none is left.
+    A photo that the gate or a test judges by would have its ranges fitted to it. Raises DataError if none is
+    left.
     """
-    # Photos of unlike sizes differ, so most need not be read.
-    sizes = {photo.path.stat().st_size for photo in judges if photo.path.is_file()}
-    digests = {sha256_of(photo.path) for photo in judges if photo.path.is_file()}
-    left = [
-        photo
-        for photo in photos
-        if photo.path.stat().st_size not in sizes or sha256_of(photo.path) not in digests
-    ]
+    judging = {photo.path for photo in same_contents(photos, judges)}
+    left = [photo for photo in photos if photo.path not in judging]
     if not left:
         raise DataError(
-            "Every calibration photo is one of the photos that engines are judged by, so nothing would be "
-            "proved.\nGive others with --calibration DIR, or leave it out to use the training photos."
+            "Every calibration photo is one of the photos that engines are judged or tested by, so "
+            "nothing would be proved.\n"
+            "Give others with --calibration DIR, or leave it out to use the training photos."
         )
     if len(left) < len(photos):
         log.print(
-            f"{len(photos) - len(left)} calibration photos are photos to judge by and are left out; "
+            f"{len(photos) - len(left)} calibration photos are photos to judge or test by and are left out; "
             f"{len(left)} remain."
         )
     return left
+
+
+def same_contents(photos: Sequence[Labelled], others: Sequence[Path]) -> list[Labelled]:
+    """The photos whose contents, byte by byte, are also those of one of the `others` that still exist."""
+    # Files of unlike sizes differ, so most need not be read.
+    there = [path for path in others if path.is_file()]
+    by_size = {photo.path: photo.path.stat().st_size for photo in photos}
+    sizes = {path.stat().st_size for path in there} & {*by_size.values()}
+    digests = {sha256_of(path) for path in there if path.stat().st_size in sizes}
+    return [p for p in photos if by_size[p.path] in sizes and sha256_of(p.path) in digests]
+
+
+def once(photos: Sequence[Labelled]) -> list[Labelled]:
+    """The photos in their order, those whose contents came before left out."""
+    of_size = Counter(photo.path.stat().st_size for photo in photos)
+    seen: set[str] = set()
+    found = []
+    for photo in photos:
+        digest = sha256_of(photo.path) if of_size[photo.path.stat().st_size] > 1 else ""
+        if digest not in seen:
+            found.append(photo)
+        seen |= {digest} - {""}
+    return found
 
 
 def coverage(

@@ -45,7 +45,8 @@ class Recipe:
 
 DEFAULT: Final = Recipe()
 # Weights and tensors as they are: what training with rounding starts from, which finds better ones itself.
-PLAIN: Final = Recipe(equalized=False, rounding="nearest", centred=False, float_stem=False)
+# The stem stays in float here too: no weights and ranges make good what its filters do to rounding.
+PLAIN: Final = Recipe(equalized=False, rounding="nearest", centred=False)
 
 
 class Calibration:

@@ -14,6 +14,7 @@ from edgecam_engines.errors import DataError, TrainingError
 from edgecam_engines.files import read_limited
 from edgecam_engines.head import Head, load_head
 from edgecam_engines.npy import read_npy
+from edgecam_engines.photo import is_photo
 
 _SPLIT_LIMIT: Final = 512 << 20  # bytes; a million photos with long names have 200 million
 
@@ -28,6 +29,15 @@ class Run:
     train: list[Labelled]
     val: list[Labelled]  # never trained on; the gate judges by them
     val_logits: NDArray[np.float32]  # (n, classes) of the trainer's network on `val`
+    data: Path | None = None  # the folder that was trained on, where the run tells
+
+    @property
+    def test(self) -> list[Path]:
+        """The photos that lie beside those it was trained on, to be tested by one day."""
+        folder = self.data / "test" if self.data is not None else None
+        if folder is None or not folder.is_dir():
+            return []
+        return sorted(path for path in folder.rglob("*") if is_photo(path) and path.is_file())
 
 
 def open_run(path: Path) -> Run:
@@ -36,6 +46,7 @@ def open_run(path: Path) -> Run:
     try:
         split = json.loads(read_limited(path / "split.json", _SPLIT_LIMIT).decode())
         train, val = _listed(split["train"]), _listed(split["val"])
+        data = Path(split["data"]) if "data" in split else None
         if not model.is_file():
             raise FileNotFoundError(f"there is no {model.name} in it")
         logits = read_npy(path / "val_logits.npy")
@@ -58,7 +69,7 @@ def open_run(path: Path) -> Run:
             f"speak of others.\nTrain again:\n    edgecam train DATA --out {path}"
         )
     with np.errstate(over="ignore", invalid="ignore"):
-        return Run(path, model, opened, train, val, logits.astype(np.float32))
+        return Run(path, model, opened, train, val, logits.astype(np.float32), data)
 
 
 def still_there(photos: list[Labelled], what: str) -> list[Labelled]:

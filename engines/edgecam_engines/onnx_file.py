@@ -10,7 +10,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any, Final
 
 from edgecam_engines.errors import EngineError
-from edgecam_engines.files import read_checked
+from edgecam_engines.files import read_checked, read_limited
 
 LIMIT: Final = (1 << 31) - 1  # bytes; what protobuf itself can hold
 # No edgecam graph has them: an engine from another file, and what can run for ever.
@@ -36,13 +36,30 @@ def read_onnx(path: Path, digests: Mapping[Path, str] | None = None) -> bytes:
         ) from error
 
 
+def look_into_onnx(path: Path) -> Any:
+    """An onnx.ModelProto of the file as it stands, for who only looks: nothing that it points to is opened.
+
+    So nothing that it points to is refused either. Raises EngineError: absent, too large, no ONNX.
+    """
+    try:
+        content = read_limited(path, LIMIT)
+    except (OSError, ValueError) as error:
+        raise EngineError(
+            f"{path} cannot be read as ONNX ({error}).\n"
+            f"Give the .onnx file that a training run or another tool exported."
+        ) from error
+    return parse_onnx(content, str(path))
+
+
 def parse_onnx(content: bytes, name: str) -> Any:
-    """The bytes as an onnx.ModelProto. Raises EngineError when they are none."""
+    """The bytes as an onnx.ModelProto. Raises EngineError when they are none, or without a node."""
     import onnx
 
     model = onnx.ModelProto()
     try:
         model.ParseFromString(content)
+        if not model.graph.node:
+            raise ValueError("it has no nodes")
     except Exception as error:  # protobuf's DecodeError, whose module is not ours to import
         raise EngineError(
             f"{name} cannot be read as ONNX ({error}). Copy it again, or export it again."

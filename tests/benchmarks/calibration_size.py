@@ -53,7 +53,7 @@ def main() -> None:
     options = parser.parse_args()
     run = open_run(options.run)
     photos = judged_photos(run, options.photos, options.limit)
-    given = without_judges(run.train, photos)
+    given = without_judges(run.train, [photo.path for photo in photos])
     rows, documents = [], []
     points: dict[str, list[tuple[int, float]]] = {}
     reference = None

@@ -34,7 +34,10 @@ from edgecam_training.backbone import lite0_classifier
 from edgecam_training.export import ready_to_run, write_graph
 
 SURE: Final = 0.5  # of FP32's probability
-STEPS: Final = {"plain min-max": replace(PLAIN, ranges="min-max"), "default": Recipe()}
+STEPS: Final = {
+    "plain min-max": replace(PLAIN, ranges="min-max", float_stem=False),
+    "default": Recipe(),
+}
 
 
 class Classifier(nn.Module):
@@ -91,9 +94,7 @@ def main() -> None:
         called, sure = said.argmax(axis=1), said.max(axis=1) >= SURE
         maps = head.cam(truth, called)
         profiles = (TENSORRT, cpu_profile(), replace(cpu_profile(), reduce_range=True))
-        for profile, (step, recipe) in product(
-            profiles, {"plain min-max": PLAIN, "default": Recipe()}.items()
-        ):
+        for profile, (step, recipe) in product(profiles, STEPS.items()):
             path = Path(folder) / "int8.onnx"
             calibration.write(profile, path, recipe=recipe)
             given = features_of(path, frames, fuse=not profile.signed)

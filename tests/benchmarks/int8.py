@@ -167,7 +167,7 @@ def main() -> None:
     options = parser.parse_args()
     run = open_run(options.run)
     photos = judged_photos(run, options.photos, options.limit)
-    given = without_judges(run.train, photos)
+    given = without_judges(run.train, [photo.path for photo in photos])
     bench = Bench(run, photos, choose(given, CALIBRATION_PHOTOS, rng=np.random.default_rng(0)))
     profiles = [TENSORRT, cpu_profile()]
     profiles += [replace(cpu_profile(), reduce_range=True)] if options.seven_bits else []

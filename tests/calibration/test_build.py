@@ -9,12 +9,14 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
+import cv2
 import numpy as np
 import pytest
 
 from conftest import Models
 from edgecam_calibration import build as building
 from edgecam_calibration.build import Built, build_engine
+from edgecam_calibration.evaluate import Labelled
 from edgecam_calibration.gate import ANYTHING_GOES, Bounds, Latency, Reference, refer
 from edgecam_calibration.golden_photos import PHOTOS, choose_golden
 from edgecam_calibration.mixed.plan import Plan
@@ -37,6 +39,7 @@ from edgecam_engines.errors import (
     TrainingError,
     WrongAnswers,
 )
+from edgecam_engines.files import sha256_of
 from edgecam_engines.golden import ANSWERS, Answers, answer, load_golden, save_golden
 from edgecam_engines.onnxruntime import OnnxRuntimeEngine
 from edgecam_engines.photo import read_photo
@@ -312,21 +315,106 @@ def test_more_photos_to_judge_by_settle_what_was_open(
 ) -> None:
     more = tmp_path / "more"
     for number, photo in enumerate([*finished_run.val, *finished_run.val]):
-        place = more / finished_run.head.classes[photo.label] / f"{number:03}.jpg"
+        place = more / finished_run.head.classes[photo.label] / f"{number:03}.png"
         place.parent.mkdir(parents=True, exist_ok=True)
-        shutil.copyfile(photo.path, place)
+        pixels = read_photo(photo.path)
+        pixels[0, 0] = number  # a corner: another photo, and the same answer
+        cv2.imwrite(str(place), pixels)
+        shutil.copyfile(photo.path, place.with_name(f"copy {number}{photo.path.suffix}"))
     built = build_engine(
         run_folder, tmp_path / "x.edgecam", precision="fp16", backend="onnxruntime", bounds=OPEN, val=more
     )
-    assert (built.chosen.n, built.chosen.state) == (180, "passed")
+    assert (built.chosen.n, built.chosen.state) == (180, "passed")  # the copies count once
 
 
-def test_photos_that_were_trained_on_are_no_judges(
+def test_photos_that_were_trained_on_are_no_judges_whatever_their_names(
     run_folder: Path, finished_run: Run, tmp_path: Path, quick: None
 ) -> None:
-    learned = finished_run.train[0].path.parents[1]
+    more = tmp_path / "more"
+    learned = finished_run.train[0]
+    place = more / finished_run.head.classes[learned.label] / f"renamed{learned.path.suffix}"
+    place.parent.mkdir(parents=True)
+    shutil.copyfile(learned.path, place)
     with pytest.raises(DataError, match=r"were trained on, for example"):
-        build_engine(run_folder, tmp_path / "x.edgecam", backend="onnxruntime", val=learned)
+        build_engine(run_folder, tmp_path / "x.edgecam", backend="onnxruntime", val=more)
+
+
+class Calibrated(Exception):
+    """Ends a build when it has chosen the photos to calibrate on."""
+
+
+@pytest.fixture
+def calibrators(monkeypatch: pytest.MonkeyPatch) -> list[Labelled]:
+    """Filled with the photos that a build would calibrate on; it goes no further."""
+    chosen: list[Labelled] = []
+
+    def write_models(run: Run, folder: Path, photos: list[Labelled], **_: object) -> dict[str, str]:
+        chosen.extend(photos)
+        raise Calibrated
+
+    monkeypatch.setattr(building, "write_models", write_models)
+    return chosen
+
+
+def data_set(run: Run, folder: Path, **parts: list[Labelled]) -> Path:
+    """DATA/PART/CLASS/*, the photos under names of their own."""
+    for part, photos in parts.items():
+        for number, photo in enumerate(photos):
+            place = folder / part / run.head.classes[photo.label] / f"{part}{number}{photo.path.suffix}"
+            place.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(photo.path, place)
+    return folder
+
+
+def build_until_calibrated(run: Path, out: Path, *, calibration: Path, val: Path | None = None) -> None:
+    with pytest.raises(Calibrated):
+        build_engine(run, out, backend="onnxruntime", calibration=calibration, val=val)
+
+
+def test_photos_of_the_test_split_do_not_calibrate_under_any_name(
+    run_copy: Path,
+    finished_run: Run,
+    tmp_path: Path,
+    calibrators: list[Labelled],
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    train = finished_run.train
+    data = data_set(finished_run, tmp_path / "data", test=train[:9])
+    split = json.loads((run_copy / "split.json").read_text())
+    (run_copy / "split.json").write_text(json.dumps({**split, "data": str(data)}))
+    given = data_set(finished_run, tmp_path / "mine", photos=train[:40]) / "photos"
+    build_until_calibrated(run_copy, tmp_path / "x.edgecam", calibration=given)
+    assert "9 calibration photos are photos to judge or test by" in " ".join(capsys.readouterr().err.split())
+    assert len(calibrators) == 31
+    assert not {sha256_of(p.path) for p in calibrators} & {sha256_of(p.path) for p in train[:9]}
+    with pytest.raises(DataError, match="judged or tested by, so nothing would be proved"):
+        build_engine(run_copy, tmp_path / "x.edgecam", backend="onnxruntime", calibration=data)
+
+
+def test_more_photos_to_judge_by_do_not_calibrate_either(
+    run_folder: Path, finished_run: Run, tmp_path: Path, calibrators: list[Labelled]
+) -> None:
+    few = finished_run.val[:5]
+    given = data_set(finished_run, tmp_path / "mine", photos=[*few, *finished_run.train[:5]]) / "photos"
+    more = tmp_path / "more"
+    for photo in few:
+        place = more / finished_run.head.classes[photo.label] / f"{photo.path.stem}.png"
+        place.parent.mkdir(parents=True, exist_ok=True)
+        cv2.imwrite(str(place), read_photo(photo.path)[:, ::-1])
+        shutil.copyfile(place, given / finished_run.head.classes[photo.label] / f"flip {place.name}")
+    build_until_calibrated(run_folder, tmp_path / "x.edgecam", calibration=given, val=more)
+    assert {sha256_of(p.path) for p in calibrators} == {sha256_of(p.path) for p in finished_run.train[:5]}
+
+
+def test_of_a_whole_data_set_the_photos_to_train_on_calibrate(
+    run_folder: Path, finished_run: Run, tmp_path: Path, calibrators: list[Labelled]
+) -> None:
+    """Where `eval` takes DATA/test."""
+    train = finished_run.train
+    data = data_set(finished_run, tmp_path / "data", train=train[:12], test=train[12:20])
+    build_until_calibrated(run_folder, tmp_path / "x.edgecam", calibration=data)
+    assert {p.path.parents[1].name for p in calibrators} == {"train"}
+    assert len(calibrators) == 12
 
 
 def test_boxes_are_judged_where_they_are_given(

@@ -4,7 +4,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from edgecam_calibration.choose import choose, coverage, report_coverage, set_hash, without_judges
+from edgecam_calibration.choose import choose, coverage, once, report_coverage, set_hash, without_judges
 from edgecam_calibration.evaluate import Labelled
 from edgecam_engines.errors import DataError
 
@@ -61,19 +61,27 @@ def test_photos_to_judge_by_do_not_calibrate_whatever_their_names(
     files: list[Labelled], capsys: pytest.CaptureFixture[str]
 ) -> None:
     a, b, c, d = files
-    assert without_judges([b, c], [a]) == [b, c]
+    assert without_judges([b, c], [a.path]) == [b, c]
     assert capsys.readouterr().err == ""
-    assert without_judges([a, b, c], [d]) == [b, c]
-    assert "1 calibration photos are photos to judge by and are left out; 2 remain" in capsys.readouterr().err
+    assert without_judges([a, b, c], [d.path]) == [b, c]
+    said = " ".join(capsys.readouterr().err.split())
+    assert "1 calibration photos are photos to judge or test by and are left out; 2 remain" in said
 
 
 def test_a_judge_that_is_gone_stops_nobody(files: list[Labelled]) -> None:
-    assert without_judges(files, [Labelled(Path("gone.jpg"), 0)]) == files
+    assert without_judges(files, [Path("gone.jpg")]) == files
 
 
 def test_when_all_are_judges_nothing_is_proved_and_that_is_said(files: list[Labelled]) -> None:
     with pytest.raises(DataError, match="--calibration DIR"):
-        without_judges(files[:1], files[3:])
+        without_judges(files[:1], [files[3].path])
+
+
+def test_a_photo_that_is_there_twice_counts_once_the_first_time(files: list[Labelled]) -> None:
+    a, b, c, d = files
+    assert once(files) == [a, b, c]
+    assert once([d, c, b, a]) == [d, c, b]
+    assert once([]) == []
 
 
 def test_classes_with_too_few_photos_are_named(capsys: pytest.CaptureFixture[str]) -> None:

@@ -18,7 +18,7 @@ from onnx import TensorProto, helper, numpy_helper
 from edgecam_engines import onnx_file
 from edgecam_engines.backends import Model, open_engine
 from edgecam_engines.errors import EngineError
-from edgecam_engines.onnx_file import read_onnx
+from edgecam_engines.onnx_file import look_into_onnx, read_onnx
 from edgecam_engines.onnxruntime import OnnxRuntimeEngine
 from engines.trt_models import by_onnxruntime, frames, small_model
 
@@ -140,11 +140,31 @@ def test_nodes_that_load_other_files_or_may_never_end_are_refused(tmp_path: Path
         read_onnx(save(model, tmp_path))
 
 
+@pytest.mark.parametrize("read", [read_onnx, look_into_onnx])
 @pytest.mark.parametrize("make", [os.mkfifo, Path.mkdir], ids=["pipe", "folder"])
-def test_what_is_no_file_is_refused_at_once(tmp_path: Path, make: Callable[[Path], None]) -> None:
+def test_what_is_no_file_is_refused_at_once(
+    tmp_path: Path, make: Callable[[Path], None], read: Callable[[Path], object]
+) -> None:
     make(tmp_path / "m.onnx")
     with pytest.raises(EngineError, match=r"not a regular file|Is a directory"):
-        read_onnx(tmp_path / "m.onnx")
+        read(tmp_path / "m.onnx")
+
+
+def test_who_only_looks_opens_nothing_that_the_file_points_to(tmp_path: Path) -> None:
+    """The same file that `read_onnx` refuses, with the pipe that it points to: opening that would hang."""
+    os.mkfifo(tmp_path / "weights.bin")
+    path = save(outside(small_model(), "weights.bin"), tmp_path)
+    with pytest.raises(EngineError, match="not a regular file"):
+        read_onnx(path)
+    (weights,) = [t for t in look_into_onnx(path).graph.initializer if t.external_data]
+    assert not weights.raw_data
+
+
+def test_a_model_without_a_node_is_none(tmp_path: Path) -> None:
+    model = small_model()
+    del model.graph.node[:]
+    with pytest.raises(EngineError, match="it has no nodes"):
+        look_into_onnx(save(model, tmp_path))
 
 
 def test_a_device_without_end_is_no_file() -> None:

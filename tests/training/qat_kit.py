@@ -1,6 +1,7 @@
 """A network small enough to quantize in a moment, with all that the default one has: depthwise convolutions,
 a residual sum, ReLU6, a convolution without one."""
 
+from functools import partial
 from pathlib import Path
 from typing import Final
 
@@ -37,24 +38,26 @@ def _conv(given: int, made: int, *, stride: int = 1, groups: int = 1) -> list[nn
     return [conv, nn.BatchNorm2d(made), nn.ReLU6()]
 
 
-def small_body(_: bool) -> Body:
-    stages: list[nn.Module] = [nn.Sequential(*_conv(3, 8, stride=2)), nn.Sequential(*_conv(8, 8, stride=2))]
+def small_body(_: bool, *, depthwise_stem: bool = False) -> Body:
+    second = _conv(8, 8, stride=2, groups=8 if depthwise_stem else 1)
+    stages: list[nn.Module] = [nn.Sequential(*_conv(3, 8, stride=2)), nn.Sequential(*second)]
     stages += [nn.Sequential(*_conv(8, 8, stride=2)[:2]), Residual(8)]
     stages += [nn.Sequential(*_conv(8, 16, stride=2)), nn.Sequential(*_conv(16, 16, stride=2))]
     return Body(stages, (127.0,) * 3, (128.0,) * 3)
 
 
 def use_small_backbone(patch: pytest.MonkeyPatch) -> None:
-    """Let the name "small" stand for it."""
+    """Let the name "small" stand for it, and "mobile" for one whose stem stays in float."""
     patch.setitem(backbone.BACKBONES, "small", small_body)
+    patch.setitem(backbone.BACKBONES, "mobile", partial(small_body, depthwise_stem=True))
 
 
-def small_model(head: str = "plain", *, seed: int = 0) -> Model:
+def small_model(head: str = "plain", *, body: str = "small", seed: int = 0) -> Model:
     """With norms and a class head as if it had been trained; in evaluation."""
     with pytest.MonkeyPatch.context() as patch:
         use_small_backbone(patch)
         torch.manual_seed(seed)
-        model = Model(3, backbone="small", head=head, dim=64, dropout=0.0, pretrained=False)
+        model = Model(3, backbone=body, head=head, dim=64, dropout=0.0, pretrained=False)
     nn.init.normal_(model.classify.weight)
     for conv in [m for m in model.head.modules() if isinstance(m, nn.Conv2d)]:  # some start at zero
         nn.init.normal_(conv.weight, std=0.1)

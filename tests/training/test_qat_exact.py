@@ -48,10 +48,12 @@ class Kept(NamedTuple):
 
 @pytest.fixture(scope="module")
 def kept(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Kept]:
-    """By head. What follows changes none of it."""
+    """By head, and with a stem that stays in float. What follows changes none of it."""
+    models = {head: small_model(head) for head in ("plain", "linear")}
+    models["mobile"] = small_model(body="mobile", seed=1)  # of seed 0 a weight lies between two steps
     found = {}
-    for head in ("plain", "linear"):
-        folder, student = tmp_path_factory.mktemp(head), moved(small_student(small_model(head)))
+    for head, model in models.items():
+        folder, student = tmp_path_factory.mktemp(head), moved(small_student(model))
         keep_student(folder, student, HW)
         learned = find_learned(folder)
         assert learned is not None
@@ -62,7 +64,7 @@ def kept(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Kept]:
 
 
 @PROFILES
-@pytest.mark.parametrize("head", ["plain", "linear"])
+@pytest.mark.parametrize("head", ["plain", "linear", "mobile"])
 def test_every_tensor_is_the_files(kept: dict[str, Kept], profile: Profile, head: str) -> None:
     """Each step is given the file's own rounded inputs: one tie that falls the other way would otherwise
     grow from layer to layer and hide what is compared."""
@@ -110,8 +112,21 @@ def test_camera_bytes_keep_their_own_steps(kept: dict[str, Kept], kind: str, zer
     assert tuple(ranges.grids()[ranges.pinned]) == (1.0, zero)
 
 
-def test_a_gradient_reaches_every_weight_and_range(kept: dict[str, Kept]) -> None:
-    student = copy.deepcopy(kept["linear"].student)
+def test_a_stem_that_stays_in_float_is_rounded_nowhere(kept: dict[str, Kept]) -> None:
+    """On a CPU both convolutions, for TensorRT the depthwise one and what it reads."""
+    rounded = {}
+    for profile in (CPU, TENSORRT):
+        graph = read_graph(kept["mobile"].file(profile.name))
+        rounded[profile.name] = [
+            graph.rounded[step.name].weight for step in graph.steps if step.op == "Conv"
+        ][:3]
+    assert rounded == {"int8-cpu": [False, False, True], "int8-tensorrt": [True, False, True]}
+    assert kept["mobile"].student.ranges_of("int8-cpu").pinned is None  # the camera's bytes stay as they are
+
+
+@pytest.mark.parametrize("head", ["linear", "mobile"])
+def test_a_gradient_reaches_every_weight_and_range(kept: dict[str, Kept], head: str) -> None:
+    student = copy.deepcopy(kept[head].student)
     for kind in student.kinds:
         student(torch.from_numpy(pictures(4)), kind).square().mean().backward()
     learning = {name: p for name, p in student.named_parameters() if p.requires_grad}

@@ -4,12 +4,11 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, Final
 
-from edgecam_engines.errors import EngineError
 from edgecam_engines.lint import numbers, operators, quantization, shapes
 from edgecam_engines.lint.finding import Finding
 from edgecam_engines.lint.graph import Graph
+from edgecam_engines.onnx_file import look_into_onnx, read_onnx
 
-LARGEST_FILE: Final = 1 << 31  # bytes; protobuf ends there
 _MOST_OF_A_KIND: Final = 100  # findings of one rule; a hostile file has a million nodes
 
 RULES: Final[dict[str, Callable[[Graph], Iterator[Finding]]]] = {
@@ -28,7 +27,7 @@ RULES: Final[dict[str, Callable[[Graph], Iterator[Finding]]]] = {
 
 def lint_model(path: Path) -> list[Finding]:
     """What the rules find in an ONNX file, in their order. Raises EngineError when it is not ONNX."""
-    graph = Graph(read_model(path))
+    graph = Graph(look_into_onnx(path))
     found: list[Finding] = []
     for rule in RULES.values():
         for number, finding in enumerate(rule(graph)):
@@ -43,7 +42,6 @@ def lint_with_parser(path: Path, trt: Any) -> list[Finding]:
 
     Raises EngineError when the file is not ONNX.
     """
-    from edgecam_engines.onnx_file import read_onnx
     from edgecam_engines.tensorrt.graph import cast_first
     from edgecam_engines.tensorrt.watch import logger_of
 
@@ -64,21 +62,3 @@ def lint_with_parser(path: Path, trt: Any) -> list[Finding]:
         )
         for error in errors
     ]
-
-
-def read_model(path: Path) -> Any:
-    """The file as a ModelProto, without the data that it keeps in other files. Raises EngineError."""
-    from onnx import load
-
-    try:
-        if path.stat().st_size > LARGEST_FILE:
-            raise ValueError("it is larger than 2 GiB")
-        model = load(path, load_external_data=False)
-        if not model.graph.node:
-            raise ValueError("it has no nodes")
-    except Exception as error:  # OSError, or protobuf's DecodeError, whose module is not ours to import
-        raise EngineError(
-            f"{path} cannot be read as ONNX ({error}).\n"
-            f"Give the .onnx file that a training run or another tool exported."
-        ) from error
-    return model
