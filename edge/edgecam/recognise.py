@@ -98,6 +98,7 @@ def _answer(
         classes=head.classes,
         camera=look.camera,
         rejected=not fits,
+        features=features,
     )
 
 

@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgecam.moment import iso
+from edgecam_engines.engine import Features
 from edgecam_engines.geometry import Box
 from edgecam_engines.head import Ranked
 
@@ -31,10 +32,11 @@ class Result(NamedTuple):
     probabilities: NDArray[np.float32] | None = None  # (classes,), this frame's own, never smoothed
     classes: tuple[str, ...] = ()  # names for `probabilities`, in their order
     rejected: bool = False  # the class head takes it for none of its classes, however probable one is
+    features: Features | None = None  # (1, d, gh, gw), what the class head read; never written to
 
 
 def as_json(result: Result) -> dict[str, Any]:
-    """The stable line that scripts read. `heat` is a picture and stays out, as do all probabilities.
+    """The stable line that scripts read. `heat` is a picture and stays out, as do probabilities and features.
 
     `frame_label` and `frame_confidence` are there when answers are smoothed.
     """

@@ -9,6 +9,7 @@ from edgecam.decisions.smooth import open_smoother
 from edgecam.decisions.thresholds import parse_levels
 from edgecam.mqtt.address import parse_broker
 from edgecam_engines.errors import EdgecamError
+from edgecam_engines.taught.versions import check_name
 
 _NUMBER: Final = r"\d*\.?\d+(?:e[+-]?\d+)?"
 _DECIMAL: Final = re.compile(r"\d*\.?\d+")
@@ -28,6 +29,15 @@ def numbers(text: str, separator: str) -> list[float]:
     """The numbers of a text, in plain decimals; none at all when one of its parts is none."""
     parts = [part.strip() for part in text.split(separator)]
     return [float(part) for part in parts] if all(map(_DECIMAL.fullmatch, parts)) else []
+
+
+def is_head_name(text: str) -> bool:
+    """A name that a taught class head can have."""
+    try:
+        check_name(text)
+    except EdgecamError:
+        return False
+    return True
 
 
 def is_roi(text: str) -> bool:
