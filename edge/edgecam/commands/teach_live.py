@@ -11,7 +11,7 @@ from edgecam.commands.teach_tile import tile_of
 from edgecam.settings import RunSettings
 from edgecam.teaching.choice import HeadChoice
 from edgecam.teaching.desk import Teaching
-from edgecam.teaching.tutor import Notebook, Photo, Shot
+from edgecam.teaching.tutor import Notebook, Photo, Shot, Took
 from edgecam_engines.bundle import Bundle, open_bundle
 from edgecam_engines.engine import Engine
 from edgecam_engines.errors import BundleError, DataError
@@ -72,9 +72,11 @@ class LiveTutor:
         self._teacher = teacher
         self._newest: Taught | None = None  # the version that was read last
 
-    def add(self, shot: Shot) -> bool:
+    def add(self, shot: Shot) -> Took:
         added = self._teacher.add(shot.frame, shot.label, source=shot.source, features=shot.features)
-        return added.like is not None
+        if added.was == shot.label:
+            return "known"
+        return "new" if added.like is None else "alike"
 
     def relabel(self, photo_id: str, label: str) -> None:
         self._known(photo_id)

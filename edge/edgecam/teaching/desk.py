@@ -19,7 +19,7 @@ from edgecam.teaching.holding import Hold, Holding
 from edgecam.teaching.tutor import Notebook, Shot, Tutor, Tutors
 from edgecam.threads import step_back
 from edgecam_engines.engine import Engine, Frame
-from edgecam_engines.errors import EdgecamError
+from edgecam_engines.errors import DataError, EdgecamError
 
 NOT_JUDGED: Final = Quality(0.0, 0.0, 0.0, None, ())
 WAITING: Final = 16  # jobs
@@ -67,6 +67,7 @@ class Desk:
         self._last: tuple[str, Frame] | None = None  # name and frame that were taken last
         self._taken, self._quality, self._alike = 0, NOT_JUDGED, False  # of the hold
         self._busy, self._trouble = "", ""
+        self._advice = ""  # what is needed before anything can be learned
         self._book = Notebook()
         self._read()
         self._ending = threading.Event()
@@ -195,6 +196,7 @@ class Desk:
             "quality": {"sharpness": quality.sharpness, "light": quality.level},
             "hints": [*quality.complaints, *(["nearly the same as another one"] if self._alike else [])],
             "busy": self._busy,
+            "advice": self._advice,
             "trouble": self._trouble or self.choice.trouble,
         }
 
@@ -240,9 +242,13 @@ class Desk:
         self._changed()
         try:
             tutor.fit()
+        except DataError as error:
+            self._advice = str(error)
+        else:
+            self._advice = ""
+            self._answer_by(tutor.notebook())
         finally:
             self._busy = ""
-        self._answer_by(tutor.notebook())
         return False
 
     def _answer_by(self, book: Notebook) -> None:
@@ -256,9 +262,10 @@ class Desk:
         if same or (self._quality.complaints and not hold.anyway):
             self._changed()
             return False
-        self._alike = tutor.add(shot)
-        self._last, self._taken = (shot.label, shot.frame), self._taken + 1
-        return True
+        took = tutor.add(shot)
+        self._alike = took != "new"
+        self._last, self._taken = (shot.label, shot.frame), self._taken + (took != "known")
+        return took != "known"
 
     def _try(self, tutor: Tutor, job: Job) -> bool:
         try:

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from contextlib import AbstractContextManager
-from typing import Any, NamedTuple, Protocol
+from typing import Any, Literal, NamedTuple, Protocol
 
 from edgecam_engines.engine import Engine, Features, Frame
 
@@ -14,6 +14,9 @@ class Shot(NamedTuple):
     label: str
     source: str  # the camera's name, or which event or hard frame it is of; never holds a password
     features: Features | None = None  # (1, d, gh, gw), what the engine said of it; None: it is asked again
+
+
+Took = Literal["new", "alike", "known"]  # alike: it shows what another one shows; known: the very same photo
 
 
 class Photo(NamedTuple):
@@ -42,8 +45,8 @@ class Notebook(NamedTuple):
 class Tutor(Protocol):
     """Teaches one head of one bundle, alone, while it is open. From one thread. All raise EdgecamError."""
 
-    def add(self, shot: Shot, /) -> bool:
-        """Take a photo in, on disk before this returns; whether it shows what another one shows already."""
+    def add(self, shot: Shot, /) -> Took:
+        """Take a photo in; it is on disk before this returns."""
         ...
 
     def relabel(self, photo_id: str, label: str, /) -> None: ...
@@ -51,7 +54,7 @@ class Tutor(Protocol):
     def remove(self, photo_id: str, /) -> None: ...
 
     def fit(self) -> None:
-        """Learn: write a new version from all photos there are."""
+        """Learn: write a new version from all photos there are. Raises DataError where they are too few."""
         ...
 
     def undo(self) -> None:

@@ -1,4 +1,4 @@
-"""What the tests of teaching while the loop runs share: a tutor that only keeps lists, and answers with features."""
+"""What the tests of teaching while the loop runs share: a tutor that keeps lists, answers with features."""
 
 import threading
 from collections.abc import Iterator
@@ -11,7 +11,7 @@ from edgecam.result import Result
 from edgecam.settings import RunSettings
 from edgecam.teaching.choice import HeadChoice
 from edgecam.teaching.desk import Desk
-from edgecam.teaching.tutor import Notebook, Photo, Shot
+from edgecam.teaching.tutor import Notebook, Photo, Shot, Took
 from edgecam_engines.engine import Engine, Frame
 from edgecam_engines.errors import BundleError, DataError
 from edgecam_engines.fixed import FixedEngine
@@ -29,10 +29,10 @@ class ListTutor:
         self.may_fit = threading.Event()
         self.may_fit.set()
 
-    def add(self, shot: Shot) -> bool:
+    def add(self, shot: Shot) -> Took:
         self.shots.append(shot)
         self.photos[f"{len(self.shots)}"] = shot.label, shot.source
-        return False
+        return "new"
 
     def relabel(self, photo_id: str, label: str) -> None:
         self.photos[photo_id] = label, self.photos[photo_id][1]

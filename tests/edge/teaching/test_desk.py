@@ -9,9 +9,9 @@ import pytest
 
 from edge.teaching.teaching_kit import ListTutors, desk_of, said_of, textured
 from edge.web.web_kit import event_of, until
-from edgecam.teaching.desk import WAITING_SHOTS, Busy, Desk
+from edgecam.teaching.desk import WAITING, WAITING_SHOTS, Busy, Desk
 from edgecam.teaching.holding import Hold, Taken
-from edgecam_engines.errors import DataError
+from edgecam_engines.errors import DataError, OutputError
 
 MUG = Hold("mug", "front", "mine")
 
@@ -99,9 +99,10 @@ def test_the_loop_never_waits_and_what_comes_too_fast_is_counted() -> None:
             time.sleep(0.26)
         assert desk.dropped >= 2
         assert slowest < 2.0, "a fit that hangs would have kept it for ever"
+        for _ in range(WAITING - WAITING_SHOTS):
+            desk.undo("mine")
         with pytest.raises(Busy):
-            for _ in range(40):
-                desk.undo("mine")
+            desk.undo("mine")
 
 
 def test_a_wrong_event_is_learned_at_once_from_its_best_frame() -> None:
@@ -138,12 +139,24 @@ def test_photos_are_renamed_and_removed_and_each_time_it_learns() -> None:
         until(lambda: not desk.knows("1"))
 
 
-def test_what_cannot_be_learned_is_said_and_the_desk_goes_on() -> None:
+def test_what_is_too_little_to_learn_from_is_said_as_advice_until_it_is_enough() -> None:
     tutors = ListTutors()
     tutors.tutor.fails = DataError("There are photos of only 'mug'.\nTeach another.")
     with desk_of(tutors) as desk:
         desk.say(lambda: textured(0), "event 1", "mug", "mine")
-        until(lambda: "only 'mug'" in desk.state()["trouble"])
+        until(lambda: "only 'mug'" in desk.state()["advice"])
+        assert (desk.state()["trouble"], desk.choice.wished()) == ("", None)
+        desk.say(lambda: textured(1), "event 2", "cup", "mine")
+        until(lambda: desk.state()["version"] == 1)
+        assert desk.state()["advice"] == ""
+
+
+def test_a_disk_that_is_full_is_said_and_the_desk_goes_on() -> None:
+    tutors = ListTutors()
+    tutors.tutor.fails = OutputError("There is no space left.")
+    with desk_of(tutors) as desk:
+        desk.say(lambda: textured(0), "event 1", "mug", "mine")
+        until(lambda: "no space left" in desk.state()["trouble"])
         desk.say(lambda: textured(1), "event 2", "cup", "mine")
         until(lambda: len(tutors.tutor.versions) == 1)
         assert desk.state()["trouble"] == ""

@@ -60,7 +60,9 @@ def test_another_name_is_another_press_and_the_same_one_goes_on(holding: Holding
     assert holding.press(Hold("cup", "front", "mine"))
 
 
-def test_a_second_page_is_refused_until_the_first_one_is_quiet_or_gone(holding: Holding, clock: Clock) -> None:
+def test_a_second_page_is_refused_until_the_first_one_is_quiet_or_gone(
+    holding: Holding, clock: Clock
+) -> None:
     holding.claim("mine")
     with pytest.raises(Taken):
         holding.claim("yours")

@@ -151,7 +151,8 @@ export class Teaching {
     const words = told.hold
       ? `${told.taken} taken as ${told.hold.label}`
       : told.busy === "learning" ? "Learning" : told.taken ? `${told.taken} taken` : "";
-    const hint = told.hold || told.taken ? told.hints.join(" · ") : "";
+    const hints = told.hold || told.taken ? told.hints : [];
+    const hint = [...hints, ...(told.hold ? [] : [told.advice.split("\n")[0]])].filter(Boolean).join(" · ");
     put(byId("teach-words"), words);
     put(byId("teach-hint"), hint);
   }
