@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from edge.loop_kit import CLASSES, make_bundle, make_video
+from edge.loop_kit import CLASSES, colour_head, make_bundle, make_video
 from edge.systemd_kit import Listening
 from edgecam.config.merge import settings_of
 from edgecam.logs import Level
@@ -30,6 +30,7 @@ from edgecam.settings import RunSettings
 from edgecam_engines.bundle import open_bundle
 from edgecam_engines.errors import BundleError, SettingsError
 from edgecam_engines.head import Head
+from edgecam_engines.taught.versions import folder_of, save_version
 
 WAIT_S = 60.0
 
@@ -95,6 +96,40 @@ def test_a_new_head_in_the_bundle_is_taken_though_no_setting_changed(bundle: Pat
     assert (found.changed, found.other_head) == ((), True)
     assert (found.running.head.weight == other_head().weight).all()
     assert in_words(found) == "Settings read again: the class head changed."
+
+
+def test_a_taught_head_is_taken_over_whether_it_is_new_or_another_version(bundle: Path) -> None:
+    opened, folder = open_bundle(bundle), folder_of(bundle, "taught")
+    save_version(folder, colour_head(), network=opened.network, about={})
+    before = running(bundle)
+    first = read_again(before, replace(before.settings, head="taught"))
+    assert (first.changed, first.other_head) == (("head",), False), "by another name, the same numbers"
+    assert not read_again(first.running, first.running.settings).other_head
+    save_version(folder, other_head(), network=opened.network, about={})
+    second = read_again(first.running, first.running.settings)
+    assert (second.changed, second.other_head) == ((), True)
+    assert (second.running.head.weight == other_head().weight).all()
+
+
+def test_a_head_that_is_wished_for_is_read_and_nothing_else_of_the_settings(bundle: Path) -> None:
+    opened = open_bundle(bundle)
+    save_version(folder_of(bundle, "taught"), other_head(), network=opened.network, about={})
+    wishes, applied = ["taught"], list[Reloaded]()
+    reloader = Reloader(
+        running(bundle),
+        lambda: RunSettings(bundle, threshold=0.9),
+        lambda: False,
+        applied.append,
+        say=lambda words, level: None,
+        wished=lambda: wishes.pop() if wishes else None,
+    )
+    until = time.monotonic() + WAIT_S
+    while not applied and time.monotonic() < until:
+        reloader.poll()
+        time.sleep(0.01)
+    (found,) = applied
+    assert found.changed == ("head",)
+    assert reloader.running.settings == RunSettings(bundle, head="taught")
 
 
 def test_a_bundle_with_another_engine_keeps_its_old_head_until_a_restart(bundle: Path) -> None:

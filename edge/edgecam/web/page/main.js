@@ -85,6 +85,7 @@ function watch(name) {
   notice.told(views.get(name) ?? null);
   byId("save").href = `/snapshot.jpg?overlay=none&camera=${encodeURIComponent(name)}`;
   for (const plot of plots) plot.clear();
+  teaching.ready();
   history(name);
   if (!document.hidden) live.watch(name);
 }

@@ -134,7 +134,7 @@ export class Teaching {
   }
 
   ready() {
-    const named = byId("class-name").value.trim() !== "";
+    const named = byId("class-name").value.trim() !== "" && this.camera() !== null;
     byId("hold").disabled = !named && !this.hold.held;
     byId("hold").textContent = this.hold.held ? "Collecting" : "Hold to collect";
   }
