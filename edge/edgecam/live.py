@@ -15,7 +15,8 @@ from edgecam.loop.answering import LOOK_S, start_answering
 from edgecam.loop.batch import batch_that_pays
 from edgecam.loop.cameras import Cameras
 from edgecam.loop.lane import Lane
-from edgecam.loop.outputs import make_deciders, open_sinks
+from edgecam.loop.lending import LentEngine
+from edgecam.loop.outputs import make_deciders, open_sinks, seen_part
 from edgecam.loop.presenter import Presenter
 from edgecam.loop.rules import Holder, Rules
 from edgecam.loop.summary import Summary
@@ -24,6 +25,7 @@ from edgecam.sinks.listener import Listener
 from edgecam.sinks.sink import Finished
 from edgecam.sources.newest import Ended
 from edgecam.status import CameraStatus
+from edgecam.teaching.desk import Desk, Teaching
 from edgecam.threads import one_opencv_thread
 from edgecam.web.about import About, Describes, about
 from edgecam_engines.bundle import Bundle, open_bundle
@@ -74,11 +76,13 @@ def run(
     draw: bool | None = None,
     keeper: Keeper | None = None,
     opener: str | None = None,
+    teaching: Teaching | None = None,
 ) -> Summary:
     """Recognise what cameras, streams, files or folders show until they end or somebody stops it.
 
     `draw` None means: when a sink shows it. `keeper` looks after the loop, as a service manager's part does.
     `opener`, a "module:function", opens every source in place of edgecam's own, in the process that reads it.
+    `teaching` lets visitors of the page teach a class head; a `keeper` takes over what they taught.
     Raises BundleError, EngineError, SourceError, OutputError, and KeyboardInterrupt after SIGINT or
     SIGTERM: in every case the files are closed first, and complete.
     """
@@ -102,7 +106,12 @@ def run(
             named = now.settings.head or bundle.manifest.head
             return about(settings.bundle, engine.name, named, now.head.classes)
 
-        sinks = open_sinks(cleanup, settings, lanes, say, described)
+        lent = LentEngine(engine.name, engine.input_hw, cameras.bell.ring) if teaching else None
+        desk = None
+        if teaching is not None and lent is not None:
+            desk = Desk(*teaching, lent, view=seen_part(settings))
+            cleanup.callback(desk.close)
+        sinks = open_sinks(cleanup, settings, lanes, say, described, desk)
         drawn = any(sink.pictures for sink in sinks) if draw is None else draw
         listeners = [sink for sink in sinks if isinstance(sink, Listener)]
 
@@ -114,7 +123,7 @@ def run(
         between = keeper(Loop(bundle, lanes, rules, describe)) if keeper else _nothing
         presenter = Presenter(lanes, rules.now, sinks, listeners, drawn=drawn)
         cleanup.callback(presenter.finish)  # before the sinks are closed, after the engine's thread has ended
-        seen = start_answering(cleanup, lanes, engine, rules, cameras.bell, batch)
+        seen = start_answering(cleanup, lanes, engine, rules, cameras.bell, batch, lent)
 
         def show_one() -> None:
             # A function of its own, so that no frame is kept alive while the next one is waited for.

@@ -99,6 +99,7 @@ def _answer(
         camera=look.camera,
         rejected=not fits,
         captured=shot.captured,
+        features=features,
     )
 
 

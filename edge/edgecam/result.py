@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgecam.moment import iso
+from edgecam_engines.engine import Features
 from edgecam_engines.geometry import Box
 from edgecam_engines.head import Ranked
 
@@ -32,6 +33,7 @@ class Result(NamedTuple):
     classes: tuple[str, ...] = ()  # names for `probabilities`, in their order
     rejected: bool = False  # the class head takes it for none of its classes, however probable one is
     captured: float | None = None  # captured_at on the monotonic clock; None: nobody told
+    features: Features | None = None  # (1, d, gh, gw), what the class head read; never written to
 
     @property
     def steady_at(self) -> float:
@@ -40,7 +42,7 @@ class Result(NamedTuple):
 
 
 def as_json(result: Result) -> dict[str, Any]:
-    """The stable line that scripts read. `heat` is a picture and stays out, as do all probabilities.
+    """The stable line that scripts read. `heat` is a picture and stays out, as do probabilities and features.
 
     `frame_label` and `frame_confidence` are there when answers are smoothed.
     """

@@ -41,6 +41,7 @@ class RunSettings:
     record_quota_mb: float = 2000.0
     serve: str | None = None  # "127.0.0.1:8080"
     token_file: Path | None = None  # asked for by any address that is not loopback
+    teach: str | None = None  # name of a class head that visitors of the page may teach
     mqtt: str | None = None  # "mqtt://user@host:1883/prefix", "mqtts://..."; the password never stands here
     mqtt_password_file: Path | None = None
     mqtt_ca: Path | None = None

@@ -103,6 +103,22 @@ def save_head(head: Head, path: Path) -> None:
     """Write a head as safetensors with its names in the header, beside and then renamed."""
     from safetensors.numpy import save
 
+    about, tensors = _parts(head)
+    write_atomically(path, save(tensors, metadata=about))
+
+
+def same_head(one: Head, other: Head) -> bool:
+    """Whether two heads are the same in every number and name."""
+    (about, tensors), (about_too, tensors_too) = _parts(one), _parts(other)
+    return (
+        about == about_too
+        and tensors.keys() == tensors_too.keys()
+        and all(np.array_equal(values, tensors_too[name]) for name, values in tensors.items())
+    )
+
+
+def _parts(head: Head) -> tuple[dict[str, str], dict[str, FloatArray]]:
+    """What stands in a head's file: its words and its numbers."""
     about = {"classes": json.dumps(head.classes), "temperature": repr(head.temperature)}
     pairs = (("weight", head.weight), ("bias", head.bias))
     tensors = {name: np.ascontiguousarray(values, dtype=np.float32) for name, values in pairs}
@@ -111,7 +127,7 @@ def save_head(head: Head, path: Path) -> None:
         tensors |= head.unknown.tensors()
     if head.remembered is not None:
         tensors |= head.remembered.tensors()
-    write_atomically(path, save(tensors, metadata=about))
+    return about, tensors
 
 
 def load_head(path: Path, sha256: str | None = None) -> Head:

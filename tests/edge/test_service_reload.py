@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from edge import reload_kit
-from edge.loop_kit import CLASSES
+from edge.loop_kit import CLASSES, colour_head
 from edge.reload_kit import WAIT_S, built_anew, other_head, running
 from edge.systemd_kit import Listening
 from edgecam.logs import Level
@@ -19,7 +19,9 @@ from edgecam.service.notify import Notify
 from edgecam.service.reload import LIVE, Reloaded, Reloader, Running, in_words, read_again
 from edgecam.service.systemd import Systemd
 from edgecam.settings import RunSettings
+from edgecam_engines.bundle import open_bundle
 from edgecam_engines.errors import BundleError, SettingsError
+from edgecam_engines.taught.versions import folder_of, save_version
 
 bundle = reload_kit.bundle
 
@@ -62,6 +64,40 @@ def test_a_new_head_in_the_bundle_is_taken_though_no_setting_changed(bundle: Pat
     assert (found.changed, found.other_head) == ((), True)
     assert (found.running.head.weight == other_head().weight).all()
     assert in_words(found) == "Settings read again: the class head changed."
+
+
+def test_a_taught_head_is_taken_over_whether_it_is_new_or_another_version(bundle: Path) -> None:
+    opened, folder = open_bundle(bundle), folder_of(bundle, "taught")
+    save_version(folder, colour_head(), network=opened.network, about={})
+    before = running(bundle)
+    first = read_again(before, replace(before.settings, head="taught"))
+    assert (first.changed, first.other_head) == (("head",), False), "by another name, the same numbers"
+    assert not read_again(first.running, first.running.settings).other_head
+    save_version(folder, other_head(), network=opened.network, about={})
+    second = read_again(first.running, first.running.settings)
+    assert (second.changed, second.other_head) == ((), True)
+    assert (second.running.head.weight == other_head().weight).all()
+
+
+def test_a_head_that_is_wished_for_is_read_and_nothing_else_of_the_settings(bundle: Path) -> None:
+    opened = open_bundle(bundle)
+    save_version(folder_of(bundle, "taught"), other_head(), network=opened.network, about={})
+    wishes, applied = ["taught"], list[Reloaded]()
+    reloader = Reloader(
+        running(bundle),
+        lambda: RunSettings(bundle, threshold=0.9),
+        lambda: False,
+        applied.append,
+        say=lambda words, level: None,
+        wished=lambda: wishes.pop() if wishes else None,
+    )
+    until = time.monotonic() + WAIT_S
+    while not applied and time.monotonic() < until:
+        reloader.poll()
+        time.sleep(0.01)
+    (found,) = applied
+    assert found.changed == ("head",)
+    assert reloader.running.settings == RunSettings(bundle, head="taught")
 
 
 def test_a_bundle_with_another_engine_keeps_its_old_head_until_a_restart(bundle: Path) -> None:

@@ -97,7 +97,6 @@ def train_with(
     with team.one_first():  # it decodes what the others then find done
         train_set = to_learn_from(split.train, options.input_hw)
         val_frames = decode(split.val, options.input_hw, cache_folder())  # just as the engine will see them
-    val_labels = labels_of(split.val)
     log.print(
         f"{len(split.train)} photos to train on, {len(split.val)} to validate on, "
         f"{len(split.classes)} classes; {options.backbone} with the {options.head} head."
@@ -165,7 +164,12 @@ def train_with(
                     raise stopped(team, data, val, run)
             if team.leads:
                 judged = judge(
-                    ema.model, val_frames, val_labels, split.classes, team.device, batch=options.judge_batch
+                    ema.model,
+                    val_frames,
+                    labels_of(split.val),
+                    split.classes,
+                    team.device,
+                    batch=options.judge_batch,
                 )
                 history.append(
                     {
@@ -183,8 +187,7 @@ def train_with(
             if team.total(stop.asked) > 0:  # asked for while the epoch was judged
                 raise stopped(team, data, val, run)
 
-    if team.leads:
-        blend_pretrained(ema.model, options.backbone, options.blended)
+    blend_pretrained(ema.model, options.backbone, options.blended)
 
     # -- learning to be rounded
     stage = Stage(team, options, train_set, val_frames, run, checkpoint.fingerprint, resume, clock)

@@ -72,6 +72,7 @@ def run(
     record_quota_mb: Annotated[float, option("record_quota_mb")] = DEFAULT.record_quota_mb,
     serve: Annotated[str | None, option("serve")] = DEFAULT.serve,
     token_file: Annotated[Path | None, option("token_file")] = DEFAULT.token_file,
+    teach: Annotated[str | None, option("teach")] = DEFAULT.teach,
     mqtt: Annotated[str | None, option("mqtt")] = DEFAULT.mqtt,
     mqtt_password_file: Annotated[Path | None, option("mqtt_password_file")] = DEFAULT.mqtt_password_file,
     mqtt_ca: Annotated[Path | None, option("mqtt_ca")] = DEFAULT.mqtt_ca,

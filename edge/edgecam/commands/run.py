@@ -1,7 +1,7 @@
 """`edgecam run`: settings from the command line and a file, then the loop."""
 
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +10,7 @@ from edgecam.config.kinds import kinds
 from edgecam.config.merge import absolute, settings_of
 from edgecam.config.write import as_toml
 from edgecam.service.keeper import keeping
+from edgecam.settings import RunSettings
 from edgecam_engines.errors import SettingsError
 
 
@@ -26,8 +27,21 @@ def run(given: Mapping[str, Any], config: Path | None, *, print_config: bool) ->
         sys.stdout.write(as_toml(absolute(settings, Path.cwd())))
         return
     logs.use(settings.log)
+    if settings.teach is not None:
+        _run_taught(settings, lambda: settings_of(asked, config))
+        return
     with keeping(settings, lambda: settings_of(asked, config)) as keeper:
         live.run(settings, keeper=keeper)
+
+
+def _run_taught(settings: RunSettings, read: Callable[[], RunSettings]) -> None:
+    """The same, with a page that may teach; what is taught already answers from the start."""
+    from edgecam.commands.teach_live import open_teaching
+
+    teaching = open_teaching(settings)
+    settings = teaching.choice.over(settings)
+    with keeping(settings, lambda: teaching.choice.over(read()), teaching.choice) as keeper:
+        live.run(settings, keeper=keeper, teaching=teaching)
 
 
 def typed(given: Mapping[str, Any]) -> dict[str, Any]:

@@ -8,18 +8,14 @@ from typing import Final
 import cv2
 import numpy as np
 
-from edgecam import overlay
+from edgecam.commands.teach_tile import SIDE, tile_of
 from edgecam.commands.teach_words import sentences
-from edgecam_engines.cam import normalise
 from edgecam_engines.engine import Frame
 from edgecam_engines.files import write_atomically
-from edgecam_engines.geometry import map_to
 from edgecam_engines.html import Report
-from edgecam_training.fewshot.example import Example
 from edgecam_training.fewshot.lesson import Lesson
 from edgecam_training.fewshot.teacher import Teacher
 
-SIDE: Final = 112  # pixels of a tile
 SHOWN: Final = 12  # photos a class
 ACROSS: Final = 8
 
@@ -88,7 +84,9 @@ def _curve(page: Report, lesson: Lesson) -> None:
 
 def _sheet(page: Report, teacher: Teacher, lesson: Lesson, ids: list[str], file: Path, caption: str) -> None:
     tiles: list[Frame] = [
-        tile for each in ids if (tile := _tile(teacher.store.examples[each], lesson)) is not None
+        tile
+        for each in ids
+        if (tile := tile_of(teacher.store.examples[each], lesson.taught.head)) is not None
     ]
     if not tiles:
         return
@@ -98,18 +96,3 @@ def _sheet(page: Report, teacher: Teacher, lesson: Lesson, ids: list[str], file:
     rows = [np.hstack(tiles[start : start + across]) for start in range(0, len(tiles), across)]
     write_atomically(file, cv2.imencode(".jpg", np.vstack(rows))[1].tobytes())
     page.picture(file, caption)
-
-
-def _tile(example: Example, lesson: Lesson) -> Frame | None:
-    """The photo with the map of its class over it; None where it was not kept."""
-    photo = example.frame()
-    if photo is None:
-        return None
-    head = lesson.taught.head
-    cells = example.cells[None].astype(np.float32)
-    heat = normalise(map_to(head.cam(cells, [head.classes.index(example.label)])[0], (SIDE, SIDE)))
-    frame: Frame = np.ascontiguousarray(
-        cv2.resize(photo, (SIDE, SIDE), interpolation=cv2.INTER_AREA), np.uint8
-    )
-    overlay.blend_heat(frame, (heat * 255).astype(np.uint8))
-    return frame

@@ -50,6 +50,7 @@ def train(
 # are to count alike, and without second branches, which double what a step costs.
 TUNING: Final[dict[str, Any]] = {
     "pretrained": False,
+    "pretrained_share": 0.0,
     "head_epochs": 0,
     "last_epochs": 0,
     "frozen_stages": 0,

@@ -110,6 +110,12 @@ ABOUT: Final[dict[str, About]] = {
     "token_file": About(
         OUTPUTS, "A file with the token that visitors of the page need.", "a path", '"token"'
     ),
+    "teach": About(
+        OUTPUTS,
+        "Let every visitor of the page teach classes, into a head of this name, which answers from then on.",
+        "letters, digits, dots, - and _, 64 at most",
+        '"taught"',
+    ),
     "mqtt": About(
         OUTPUTS,
         "Broker to publish to: mqtt://USER@HOST:1883/PREFIX, or mqtts:// for TLS; never with a password.",

@@ -12,6 +12,7 @@ from edgecam.config.forms import (
     is_address,
     is_alarm,
     is_broker,
+    is_head_name,
     is_hysteresis,
     is_roi,
     is_smoothing,
@@ -62,6 +63,7 @@ VALID: Final[dict[str, Callable[[Any], bool]]] = {
     "pre_roll_s": _at_least(0),
     "record_quota_mb": _above_0,
     "serve": is_address,
+    "teach": is_head_name,
     "mqtt": is_broker,
     "tray_quota_mb": _above_0,
     "log": lambda form: form in CHOICES["log"],
@@ -72,6 +74,7 @@ NEEDS: Final[dict[str, str]] = {
     "events": "json",
     "record_events": "record",
     "token_file": "serve",
+    "teach": "serve",
     "mqtt_password_file": "mqtt",
     "mqtt_ca": "mqtt",
 }

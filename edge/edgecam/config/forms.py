@@ -11,11 +11,21 @@ from edgecam.loop.region import parse_region
 from edgecam.mqtt.address import parse_broker
 from edgecam.web.address import read_address
 from edgecam_engines.errors import EdgecamError
+from edgecam_engines.taught.versions import check_name
 
 # Up to the last @: passwords hold slashes, colons and even @ signs.
 _PASSWORD: Final = re.compile(
     r"(?i)[a-z][a-z0-9+.-]*://(\S*:\S*@|\S*[?&#][^=&\s]*(pass|pwd|token|secret|key|auth)[^=&\s]*=)"
 )
+
+
+def is_head_name(text: str) -> bool:
+    """A name that a taught class head can have."""
+    try:
+        check_name(text)
+    except EdgecamError:
+        return False
+    return True
 
 
 def is_roi(text: str) -> bool:

@@ -6,6 +6,7 @@ from contextlib import ExitStack
 from typing import Final, NamedTuple
 
 from edgecam.loop.lane import Lane
+from edgecam.loop.lending import LentEngine
 from edgecam.loop.rules import Holder, Rules
 from edgecam.recognise import Look, recognise_all
 from edgecam.result import Result
@@ -27,11 +28,18 @@ class Seen(NamedTuple):
 
 
 def start_answering(
-    cleanup: ExitStack, lanes: list[Lane], engine: Engine, rules: Holder, bell: Bell, batch: int
+    cleanup: ExitStack,
+    lanes: list[Lane],
+    engine: Engine,
+    rules: Holder,
+    bell: Bell,
+    batch: int,
+    lent: LentEngine | None = None,
 ) -> Slot[Seen]:
     """Start the thread; what it finds, or what went wrong, comes out of the slot.
 
-    `bell` rings when a reader has something. From here to the end of `cleanup` the engine is the thread's.
+    `bell` rings when a reader has something. From here to the end of `cleanup` the engine is the thread's;
+    whoever has it `lent` gets one frame between two of the cameras'.
     """
     results: Slot[Seen] = Slot(replace=False)
     going = threading.Event()
@@ -40,7 +48,10 @@ def start_answering(
     def work() -> None:
         try:
             while going.is_set() and not all(lane.ended for lane in lanes):
-                if not _answer(lanes, engine, rules.now, batch, results):
+                answered = _answer(lanes, engine, rules.now, batch, results)
+                if lent is not None:
+                    lent.serve(engine)
+                if not answered:
                     bell.wait(_patience(lanes))
             results.close()
         except BaseException as error:
@@ -53,6 +64,8 @@ def start_answering(
         bell.ring()
         results.abandon()
         thread.join(JOIN_S)
+        if lent is not None:
+            lent.end()
 
     thread.start()
     cleanup.callback(end)

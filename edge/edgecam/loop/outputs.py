@@ -11,6 +11,7 @@ from edgecam.loop.region import Region, parse_region
 from edgecam.loop.rules import Decides
 from edgecam.settings import RunSettings
 from edgecam.sinks.sink import Sink
+from edgecam.teaching.desk import Desk
 from edgecam.web.about import About
 from edgecam_engines.engine import Frame
 from edgecam_engines.errors import OutputError
@@ -20,9 +21,17 @@ Say = Callable[[str], None]
 
 
 def open_sinks(
-    cleanup: ExitStack, settings: RunSettings, lanes: Sequence[Lane], say: Say, about: Callable[[], About]
+    cleanup: ExitStack,
+    settings: RunSettings,
+    lanes: Sequence[Lane],
+    say: Say,
+    about: Callable[[], About],
+    desk: Desk | None = None,
 ) -> list[Sink]:
-    """Every output that was asked for, closed by `cleanup`. A sink may be a Listener as well."""
+    """Every output that was asked for, closed by `cleanup`. A sink may be a Listener as well.
+
+    At `desk` visitors of the page may teach.
+    """
     sinks: list[Sink] = []
 
     def add(sink: Sink) -> None:
@@ -38,8 +47,7 @@ def open_sinks(
     if settings.tray is not None:
         from edgecam.sinks.tray import Tray
 
-        view = partial(_seen_part, parse_region(settings.roi) if settings.roi else None)
-        add(Tray(settings.tray, quota_mb=settings.tray_quota_mb, say=say, view=view))
+        add(Tray(settings.tray, quota_mb=settings.tray_quota_mb, say=say, view=seen_part(settings)))
     if _wants_window(settings.window):
         from edgecam.sinks.window import Window
 
@@ -50,9 +58,10 @@ def open_sinks(
         password, ca = settings.mqtt_password_file, settings.mqtt_ca
         add(Mqtt(settings.mqtt, say, password_file=password, ca=ca, with_discovery=settings.mqtt_discovery))
     if settings.serve is not None:
-        from edgecam.sinks.web import Web
+        from edgecam.sinks.web import Teachable, Web
 
-        add(Web(settings.serve, about(), token_file=settings.token_file, say=say))
+        teaching = None if desk is None else Teachable(desk, settings.tray)
+        add(Web(settings.serve, about(), token_file=settings.token_file, say=say, teaching=teaching))
     if settings.log == "json":
         from edgecam.sinks.journal import Journal
 
@@ -103,8 +112,12 @@ def make_deciders(
     return made
 
 
+def seen_part(settings: RunSettings) -> Callable[[Frame], Frame]:
+    """What gives the part of a frame that the engine sees."""
+    return partial(_seen_part, parse_region(settings.roi) if settings.roi else None)
+
+
 def _seen_part(region: Region | None, frame: Frame) -> Frame:
-    """What the engine sees of a frame."""
     if region is None:
         return frame
     left, top, right, bottom = region.within((frame.shape[0], frame.shape[1]))

@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Protocol, TypeAlias
 
+from edgecam.logs import Level, say
 from edgecam.service.hangup import hangup_signal
 from edgecam.service.notify import Notify
 from edgecam.service.reload import Reloaded, Reloader, Running
@@ -19,6 +20,18 @@ class Rules(Protocol):
 
     @property
     def head(self) -> Head: ...
+
+
+class Choice(Protocol):
+    """A class head that somebody may choose while the loop runs."""
+
+    def wished(self) -> str | None:
+        """Its name, once each time one was chosen."""
+        ...
+
+    def told(self, words: str, level: Level = "info", /) -> None:
+        """What became of a reload."""
+        ...
 
 
 class Loop(Protocol):
@@ -42,7 +55,9 @@ Keeper: TypeAlias = Callable[[Loop], Callable[[], object]]  # loop -> what is ca
 
 
 @contextmanager
-def keeping(settings: RunSettings, read: Callable[[], RunSettings]) -> Iterator[Keeper]:
+def keeping(
+    settings: RunSettings, read: Callable[[], RunSettings], choice: Choice | None = None
+) -> Iterator[Keeper]:
     """A keeper for one loop; `read` gives the settings anew. Signals are as they were afterwards."""
     systemd = Systemd(Notify(), longest_gap_s(settings))
     with hangup_signal() as hangup:
@@ -52,7 +67,8 @@ def keeping(settings: RunSettings, read: Callable[[], RunSettings]) -> Iterator[
                 loop.reload(found.running.settings, found.running.head)
 
             running = Running(settings, loop.bundle, loop.rules.head)
-            reloader = Reloader(running, read, hangup.taken, apply, systemd)
+            told, wished = (choice.told, choice.wished) if choice else (say, lambda: None)
+            reloader = Reloader(running, read, hangup.taken, apply, systemd, told, wished)
 
             def between_frames() -> None:
                 reloader.poll()

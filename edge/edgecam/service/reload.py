@@ -17,7 +17,7 @@ from edgecam.service.systemd import Systemd, longest_gap_s
 from edgecam.settings import RunSettings
 from edgecam_engines.bundle import Bundle, open_bundle
 from edgecam_engines.errors import EdgecamError
-from edgecam_engines.head import Head
+from edgecam_engines.head import Head, same_head
 
 # What the loop takes over between two frames. All else was opened with the old value and needs a restart.
 LIVE: Final = frozenset(
@@ -60,7 +60,7 @@ def read_again(before: Running, meant: RunSettings) -> Reloaded:
         now = Running(settings, before.bundle, before.head)
     else:
         now = Running(settings, bundle, bundle.head(settings.head))
-    other_head = _head(now) != _head(before)
+    other_head = not same_head(now.head, before.head)
     return Reloaded(now, tuple(changed), tuple(restart), other_head, other_engine)
 
 
@@ -87,14 +87,16 @@ class Reloader:
         apply: Callable[[Reloaded], object],
         systemd: Systemd | None = None,
         say: Callable[[str, Level], object] = say,
+        wished: Callable[[], str | None] = lambda: None,
     ) -> None:
         """`asked` says, once, that the settings shall be read again; `read` reads them, in another thread.
 
         `apply` makes the loop go on with what differs; when it raises EdgecamError it has changed nothing.
+        `wished` names, once, a class head that shall be read (again), and nothing else.
         """
         self.running = running
         self._read, self._asked, self._apply = read, asked, apply
-        self._systemd, self._say = systemd, say
+        self._systemd, self._say, self._wished = systemd, say, wished
         self._thread: threading.Thread | None = None
         self._found: Reloaded | Exception | None = None
 
@@ -102,21 +104,23 @@ class Reloader:
         """Begin to read where somebody asked; take over what was read."""
         if self._thread is None:
             if self._asked():
-                self._begin()
+                self._begin(self._read)
+            elif (head := self._wished()) is not None:
+                self._begin(lambda: replace(self.running.settings, head=head))
         elif not self._thread.is_alive():
             self._thread.join()
             self._thread = None
             self._end()
 
-    def _begin(self) -> None:
+    def _begin(self, read: Callable[[], RunSettings]) -> None:
         if self._systemd is not None:
             self._systemd.reloading()
-        self._thread = threading.Thread(target=self._work, name="edgecam-reload", daemon=True)
+        self._thread = threading.Thread(target=self._work, args=(read,), name="edgecam-reload", daemon=True)
         self._thread.start()
 
-    def _work(self) -> None:
+    def _work(self, read: Callable[[], RunSettings]) -> None:
         try:
-            self._found = read_again(self.running, self._read())
+            self._found = read_again(self.running, read())
         except Exception as error:  # of any kind: a loop that answers is not ended by a file beside it
             self._found = error
 
@@ -147,9 +151,3 @@ def _engine(bundle: Bundle, settings: RunSettings) -> str:
     """The SHA-256 of the model that runs."""
     _, model = bundle.model(settings.backend, threads=settings.threads)
     return bundle.digests[model.path]
-
-
-def _head(running: Running) -> str:
-    """The SHA-256 of the class head in use."""
-    manifest = running.bundle.manifest
-    return manifest.files[manifest.heads[running.settings.head or manifest.head]]["sha256"]

@@ -1,8 +1,7 @@
 """What every request goes through before anything looks at it, and what every answer carries.
 
-Nothing here changes anything, so GET is all there is. An endpoint that changes something needs more than
-this: the token, or loopback with an own header, so that no other page can send the request (CSRF).
-`Sec-Fetch-Site` and `Origin` are judged already, in `_foreign`.
+GET is all there is, unless the page may teach: what changes something then is one of a few paths, comes as
+POST, and must show more than this, see `changes`.
 """
 
 import asyncio
@@ -17,6 +16,7 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.responses import PlainTextResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from edgecam.web.changes import Changes, Refusal
 from edgecam.web.limits import Failures, Full, Places, Rates
 from edgecam.web.token import Token
 
@@ -38,14 +38,6 @@ HEADERS: Final = {
 }
 
 
-class Refusal(NamedTuple):
-    """Why a request is not answered."""
-
-    why: str  # a word, counted in the metrics
-    status: int
-    words: str
-
-
 class Door(NamedTuple):
     """What the guard knows about this server."""
 
@@ -56,6 +48,7 @@ class Door(NamedTuple):
     failures: Failures
     guessing: Places  # wrong tokens whose answer waits
     refused: Counter[str]  # by `Refusal.why`
+    changes: Changes | None = None  # None: nothing can be changed
 
 
 class Guard:
@@ -86,7 +79,20 @@ class Guard:
     def _judge(self, scope: Scope, headers: Headers) -> Refusal | None:
         if not self._door.rates.allow(_address(scope)):
             return Refusal("rate", 429, "Too many requests. Wait a moment.")
-        return _improper(scope, headers) or self._elsewhere(scope, headers)
+        changes = self._door.changes
+        if changes is None or not changes.allow(scope):
+            return _improper(scope, headers) or self._elsewhere(scope, headers)
+        return (
+            _too_long(scope, headers)
+            or changes.improper(scope, headers)
+            or self._elsewhere(scope, headers)
+            or changes.untrusted(headers, _address(scope), bearer=self._shows_token(headers))
+        )
+
+    def _shows_token(self, headers: Headers) -> bool:
+        """Whether the request itself brings the token, which no page can make a browser do."""
+        given = _bearer(headers)
+        return self._door.token is not None and given is not None and self._door.token.matches(given)
 
     def _elsewhere(self, scope: Scope, headers: Headers) -> Refusal | None:
         # A page elsewhere whose name was made to point here (DNS rebinding) still sends its own name.
@@ -139,12 +145,17 @@ class Guard:
 
 def _improper(scope: Scope, headers: Headers) -> Refusal | None:
     """What is no request of the kind that is answered here."""
-    if scope["http_version"] not in ("1.0", "1.1"):
-        return Refusal("version", 505, "HTTP/1.1 is spoken here.")
     if scope["method"] != "GET":
         return Refusal("method", 405, "Only GET is answered here.")
     if headers.get("content-length", "0") != "0" or "transfer-encoding" in headers:
         return Refusal("body", 413, "A request here has no body.")
+    return _too_long(scope, headers)
+
+
+def _too_long(scope: Scope, headers: Headers) -> Refusal | None:
+    """What is no HTTP of the kind that is spoken here, or too much of it."""
+    if scope["http_version"] not in ("1.0", "1.1"):
+        return Refusal("version", 505, "HTTP/1.1 is spoken here.")
     if len(scope["raw_path"]) + len(scope["query_string"]) > LONGEST_TARGET:
         return Refusal("length", 414, "The address is too long.")
     # The parser counts only what has not arrived completely, so a head in one piece is counted here.

@@ -10,6 +10,7 @@ from edgecam.documents import alarm_document, event_document
 from edgecam.moment import iso
 from edgecam.result import Result
 from edgecam.status import CameraStatus
+from edgecam.teaching.desk import Desk
 from edgecam.web.about import About
 from edgecam.web.board import Board
 from edgecam.web.facts import Facts
@@ -30,8 +31,9 @@ Told = TypeVar("Told", Result, Event, Alarm, CameraStatus)
 class Hub:
     """The four verbs of the loop return at once; nothing here waits for a client."""
 
-    def __init__(self, about: About) -> None:
-        self.about = about
+    def __init__(self, about: About, desk: Desk | None = None) -> None:
+        """`desk` is where the page may teach; None: nowhere."""
+        self.about, self.desk = about, desk
         self.described = 0  # how often `about` was replaced
         self.board = Board()
         self.timeline = Timeline(secrets.token_hex(4))
@@ -42,6 +44,8 @@ class Hub:
         self.metrics = Metrics(
             self.board, self.pictures, {"pictures": self.watchers, "events": self.followers}, self.refused
         )
+        if desk is not None:
+            desk.listen(self.news.beat)
         self.started_at = time.time()
         self.ending = False
         self._firing: dict[tuple[str, str, str], Facts] = {}
@@ -86,6 +90,11 @@ class Hub:
         self.about, self.described = about, self.described + 1
         self.news.beat()
 
+    @property
+    def lessons(self) -> int:
+        """How often what is known about teaching has changed."""
+        return 0 if self.desk is None else self.desk.changes
+
     def state(self) -> Facts:
         """What /api/state says."""
         stale = self.board.unhealthy()
@@ -96,6 +105,7 @@ class Hub:
             "stale": stale,
             "cameras": [self.board.view(name) for name in self.board.cameras()],
             "alarms": list(self._firing.copy().values()),
+            "teach": self.desk is not None,
         }
 
     def end(self) -> None:

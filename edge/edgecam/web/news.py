@@ -16,20 +16,32 @@ RETRY_MS: Final = 2000  # after which a browser comes back
 class Follower:
     """What one client has been told. It holds positions, not messages, so a slow one costs nothing."""
 
-    def __init__(self, board: Board, timeline: Timeline, position: int, described: Callable[[], int]) -> None:
-        """`described` counts how often what runs has changed."""
+    def __init__(
+        self,
+        board: Board,
+        timeline: Timeline,
+        position: int,
+        described: Callable[[], int],
+        lessons: Callable[[], int] = lambda: 0,
+    ) -> None:
+        """`described` counts how often what runs has changed, `lessons` what is taught."""
         self._board, self._timeline, self._position = board, timeline, position
         self._described, self._described_before = described, described()
+        self._lessons, self._lessons_before = lessons, lessons()
         self._told: dict[str, int] = {}
         self._summaries: dict[str, int] = {}
 
     def news(self) -> str:
         """Everything that came since it was last asked, as text of the stream; "" for nothing."""
-        return "".join([*self._change(), *self._entries(), *self._cameras()])
+        return "".join([*self._change(), *self._lesson(), *self._entries(), *self._cameras()])
 
     def _change(self) -> list[str]:
         before, self._described_before = self._described_before, self._described()
         return [message("about", {})] if self._described_before != before else []
+
+    def _lesson(self) -> list[str]:
+        before, self._lessons_before = self._lessons_before, self._lessons()
+        return [message("teach", {})] if self._lessons_before != before else []
 
     def _entries(self) -> list[str]:
         entries = self._timeline.after(self._position)

@@ -1,6 +1,6 @@
 """What can be asked for. Paths are these and no others; a name in a query is looked up in a table."""
 
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from typing import Final, cast, get_args
 
 from starlette.applications import Starlette
@@ -24,8 +24,9 @@ FIRST_S: Final = 1.5  # for a snapshot's frame to come
 class Routes:
     """One method a path."""
 
-    def __init__(self, hub: Hub, page: dict[str, PageFile]) -> None:
-        self._hub, self._page = hub, page
+    def __init__(self, hub: Hub, page: dict[str, PageFile], more: Sequence[Route] = ()) -> None:
+        """`more` can be asked for as well."""
+        self._hub, self._page, self._more = hub, page, more
 
     def app(self) -> Starlette:
         """The application, without its guard."""
@@ -42,6 +43,7 @@ class Routes:
             Route("/metrics", self.metrics),
             Route("/healthz", self.healthz),
             Route("/readyz", self.readyz),
+            *self._more,
             *(Route(f"/page/{name}", self.asset(name)) for name in self._page if not name.endswith(".html")),
         ]
         app = Starlette(routes=routes)
@@ -114,7 +116,9 @@ class Routes:
             position = 0 if request.query_params.get("history") == "1" else timeline.last
         else:
             position = timeline.position(known)
-        follower = Follower(self._hub.board, timeline, position, lambda: self._hub.described)
+        follower = Follower(
+            self._hub.board, timeline, position, lambda: self._hub.described, lambda: self._hub.lessons
+        )
         told = follow(follower, self._hub.news, self._hub.board, self._ending)
         return Lasting(told, self._hub.followers, "text/event-stream")
 

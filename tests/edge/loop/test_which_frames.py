@@ -166,8 +166,10 @@ def test_frames_of_one_call_get_the_answers_that_each_gets_alone() -> None:
     together = recognise_all(looks, engine, head, 0.5, now=lambda: 1.0)
     for look, answer in zip(looks, together, strict=True):
         (alone,) = recognise_all([look], engine, head, 0.5, now=lambda: 1.0)
-        assert alone._replace(heat=None, probabilities=None) == answer._replace(heat=None, probabilities=None)
+        arrays = {"heat": None, "probabilities": None, "features": None}
+        assert alone._replace(**arrays) == answer._replace(**arrays)
         np.testing.assert_array_equal(alone.heat, answer.heat)
+        np.testing.assert_array_equal(alone.features, answer.features)
         np.testing.assert_array_equal(alone.probabilities, answer.probabilities)
 
 

@@ -147,16 +147,27 @@ class Teacher:
         parent = self._before(version)
         if parent is not None and parent not in versions(self.folder):
             raise BundleError(f"Versions before {version} are no longer kept ({VERSIONS_KEPT} are).")
+        missing = self._photos_of(parent)
+        use_version(self.folder, parent)
+        return Undone(parent, len(self.store.examples), missing)
+
+    def take_back(self) -> Undone:
+        """Photos as the version in use knows them, forgetting what was added or changed since."""
+        version = current(self.folder)
+        missing = self._photos_of(version)
+        return Undone(version, len(self.store.examples), missing)
+
+    def _photos_of(self, version: int | None) -> list[str]:
+        """Make the photos those of a version, under its labels; ids of those that are gone for good."""
         wanted: dict[str, str] = {}
-        if parent is not None:
-            wanted = load_note(self.folder, parent).about["examples"]
+        if version is not None:
+            wanted = load_note(self.folder, version).about["examples"]
         missing = [each for each in wanted if not self.store.bring_back(each)]
         self.store.remove([each for each in self.store.examples if each not in wanted])
         for each, label in wanted.items():
             if each in self.store.examples and self.store.examples[each].label != label:
                 self.store.relabel(each, label)
-        use_version(self.folder, parent)
-        return Undone(parent, len(self.store.examples), missing)
+        return missing
 
     def _last_method(self) -> str | None:
         version = current(self.folder)

@@ -9,6 +9,7 @@ import { News } from "./news.js";
 import { Notice } from "./notice.js";
 import { Plot } from "./plot.js";
 import { Stage } from "./stage.js";
+import { Teaching } from "./teaching.js";
 import { Alarms, Timeline } from "./timeline.js";
 import { byId, deviceClock, milliseconds, percent } from "./words.js";
 
@@ -22,6 +23,11 @@ const answer = new Answer(byId("answer"), byId("label"), byId("bars"), hidden);
 const notice = new Notice(byId("stage"), byId("state"), (fresh) => answer.stale(!fresh));
 const timeline = new Timeline(byId("timeline"), byId("no-events"), hidden);
 const alarms = new Alarms(byId("alarms"), byId("no-alarms"));
+const teaching = new Teaching(() => chosen, () => state?.classes ?? [], (taught) => {
+  timeline.taught = taught;
+  timeline.redraw();
+  teaching.answering(state.head);
+});
 const plots = [
   new Plot(byId("age"), " ms", (second) => second.age_ms, (second) => second.worst_ms),
   new Plot(byId("rate"), "", (second) => second.answers),
@@ -51,6 +57,7 @@ const news = {
   event: (event) => timeline.tell(event),
   alarm: (alarm) => alarms.tell(alarm),
   about: () => about(), // another head runs
+  teach: () => teaching.look(),
 };
 
 function tell(result) {
@@ -78,6 +85,7 @@ function watch(name) {
   notice.told(views.get(name) ?? null);
   byId("save").href = `/snapshot.jpg?overlay=none&camera=${encodeURIComponent(name)}`;
   for (const plot of plots) plot.clear();
+  teaching.ready();
   history(name);
   if (!document.hidden) live.watch(name);
 }
@@ -136,6 +144,12 @@ async function about() {
     timeline.redraw();
   });
   for (const alarm of state.alarms) alarms.tell(alarm);
+  byId("teach").hidden = !state.teach;
+  document.querySelector("main").toggleAttribute("data-teach", state.teach);
+  timeline.mark = state.teach ? teaching.mark : null;
+  timeline.redraw();
+  teaching.answering(state.head);
+  if (state.teach) teaching.look();
   return true;
 }
 

@@ -22,7 +22,7 @@ export class News {
       this.online(false);
       if (this.source?.readyState === EventSource.CLOSED) setTimeout(() => this.again(), AGAIN_MS);
     });
-    for (const kind of ["status", "result", "event", "alarm", "beat", "missed", "about"]) {
+    for (const kind of ["status", "result", "event", "alarm", "beat", "missed", "about", "teach"]) {
       this.source.addEventListener(kind, (message) => {
         this.up();
         this.told[kind]?.(JSON.parse(message.data));

@@ -12,6 +12,8 @@ export class Timeline {
     this.hidden = hidden; // classes that are switched off
     this.items = new Map();
     this.several = false; // more than one camera, so each event says which
+    this.mark = null; // asks what an event was; null where nothing can be taught
+    this.taught = new Map(); // source -> what it was taught as
   }
 
   tell(event) {
@@ -35,8 +37,9 @@ export class Timeline {
     image.addEventListener("error", () => { image.hidden = true; });
     const link = element("a", { target: "_blank", rel: "noopener" }, image);
     const name = element("b"), words = element("span", { class: "when" });
-    const li = element("li", {}, link, element("div", {}, name, words));
-    return { li, link, image, name, words };
+    const wrong = element("button", { class: "quiet wrong", type: "button" });
+    const li = element("li", {}, link, element("div", {}, name, words, wrong));
+    return { li, link, image, name, words, wrong };
   }
 
   fill({ row, event }) {
@@ -55,8 +58,18 @@ export class Timeline {
       ? element("span", { text: `${span(length)}${why}` })
       : element("span", { class: "now", text: "there now" });
     row.words.replaceChildren(`${where}${clock(event.started_at)} · `, state);
+    this.offer(row, event, address);
     row.li.hidden = this.hidden.has(event.label);
     this.empty.hidden = this.items.size > 0;
+  }
+
+  offer(row, event, picture) {
+    const taught = this.taught.get(`event ${event.id}`);
+    row.wrong.hidden = this.mark === null;
+    row.wrong.textContent = taught ? `taught as ${taught}` : "This was …";
+    row.wrong.toggleAttribute("data-done", Boolean(taught));
+    row.wrong.onclick = () =>
+      this.mark?.open({ picture, called: taught ?? event.label, title: "What was this?", path: "mark", body: { event: event.id } });
   }
 
   redraw() {
