@@ -85,6 +85,19 @@ def test_inputs_that_do_not_vary_together_are_rounded_to_the_nearest() -> None:
     np.testing.assert_allclose(rounded, np.rint(weight / 0.05) * 0.05)
 
 
+@pytest.mark.parametrize("noise", [1e-3, 1.0, 1e3])
+def test_a_covariance_that_cancelled_to_below_zero_is_taken_for_none(noise: float) -> None:
+    """A whole network can hardly answer at all; then sums of squares less squared sums are noise."""
+    vectors = np.linalg.qr(np.random.default_rng(4).normal(size=(6, 6)))[0]
+    covariance = (vectors * (np.array([4.0, 1, 0, 0, -1, -3]) * noise)) @ vectors.T
+    weight, step = np.random.default_rng(5).normal(size=(1, 3, 6)), np.full((1, 3), 0.05)
+    with pytest.raises(np.linalg.LinAlgError):
+        np.linalg.cholesky(np.linalg.inv(covariance))
+    steps = round_to_outputs(weight, covariance[None], step, most=127) / 0.05
+    np.testing.assert_allclose(steps, np.rint(steps), atol=1e-9)
+    assert np.abs(steps).max() <= 127
+
+
 def test_blocks_change_nothing() -> None:
     """More inputs than a block has, against the same recursion written plainly for one row."""
     k = BLOCK + 30

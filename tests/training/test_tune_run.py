@@ -66,7 +66,7 @@ def test_the_head_alone_learns_a_class_and_the_graph_stays_to_the_last_byte(
 
 @pytest.mark.parametrize("tune", ["bias", "last-stage", "all"])
 def test_a_new_class_is_learned_and_old_ones_are_not_forgotten(base: Path, tmp_path: Path, tune: str) -> None:
-    judged = train(photos_of(tmp_path / "new", "red"), tmp_path / "run", to_tune(base, tune, epochs=8))
+    judged = train(photos_of(tmp_path / "new", "red"), tmp_path / "run", to_tune(base, tune, epochs=24))
     found = recalls(judged)
     assert set(found) == {"blue", "green", "red"}
     assert min(found.values()) >= 0.5

@@ -29,8 +29,7 @@ def round_to_outputs(
     group = np.arange(groups)[:, None]
     ordered = covariance[group[:, :, None], order[:, :, None], order[:, None, :]]
     variance = np.einsum("gkk->g", ordered) / k
-    ordered = ordered + np.eye(k) * (damp * variance + 1e-12)[:, None, None]
-    upper = np.linalg.cholesky(np.linalg.inv(ordered)).transpose(0, 2, 1)  # (g, k, k)
+    upper = _factor(ordered, damp * np.abs(variance) + 1e-12)
     left = np.take_along_axis(weight, order[:, None, :], axis=2).astype(np.float64)
     rounded = np.empty_like(left)
     for start in range(0, k, BLOCK):
@@ -45,3 +44,19 @@ def round_to_outputs(
         left[..., stop:] -= errors @ upper[:, start:stop, stop:]
     back = np.argsort(order, axis=1)
     return np.take_along_axis(rounded, back[:, None, :], axis=2)
+
+
+def _factor(covariance: NDArray[np.float64], damp: NDArray[np.float64]) -> NDArray[np.float64]:
+    """The upper Cholesky factor of the inverse of covariance + damp * I; (g, k, k), (g,) -> (g, k, k).
+
+    Where an input hardly varies beside its mean, what rounding leaves of its covariance may have eigenvalues
+    below -damp. No variance is negative, so such are then set to 0.
+    """
+    try:
+        damped = covariance + np.eye(covariance.shape[1]) * damp[:, None, None]
+        return np.linalg.cholesky(np.linalg.inv(damped)).transpose(0, 2, 1)
+    except np.linalg.LinAlgError:
+        values, vectors = np.linalg.eigh(covariance)
+        values = np.maximum(values, 0) + np.maximum(damp, values[:, -1] * 1e-9)[:, None]
+        inverse = (vectors / values[:, None, :]) @ vectors.transpose(0, 2, 1)
+        return np.linalg.cholesky((inverse + inverse.transpose(0, 2, 1)) / 2).transpose(0, 2, 1)
