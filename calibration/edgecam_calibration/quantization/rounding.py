@@ -54,9 +54,10 @@ def _factor(covariance: NDArray[np.float64], damp: NDArray[np.float64]) -> NDArr
     """
     try:
         damped = covariance + np.eye(covariance.shape[1]) * damp[:, None, None]
-        return np.linalg.cholesky(np.linalg.inv(damped)).transpose(0, 2, 1)
+        lower: NDArray[np.float64] = np.linalg.cholesky(np.linalg.inv(damped))
     except np.linalg.LinAlgError:
         values, vectors = np.linalg.eigh(covariance)
         values = np.maximum(values, 0) + np.maximum(damp, values[:, -1] * 1e-9)[:, None]
         inverse = (vectors / values[:, None, :]) @ vectors.transpose(0, 2, 1)
-        return np.linalg.cholesky((inverse + inverse.transpose(0, 2, 1)) / 2).transpose(0, 2, 1)
+        lower = np.linalg.cholesky((inverse + inverse.transpose(0, 2, 1)) / 2)
+    return lower.transpose(0, 2, 1)
