@@ -60,4 +60,5 @@ def _factor(covariance: NDArray[np.float64], damp: NDArray[np.float64]) -> NDArr
         values = np.maximum(values, 0) + np.maximum(damp, values[:, -1] * 1e-9)[:, None]
         inverse = (vectors / values[:, None, :]) @ vectors.transpose(0, 2, 1)
         lower = np.linalg.cholesky((inverse + inverse.transpose(0, 2, 1)) / 2)
-    return lower.transpose(0, 2, 1)
+    upper: NDArray[np.float64] = lower.transpose(0, 2, 1)
+    return upper
